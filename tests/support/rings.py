@@ -199,6 +199,10 @@ class Collecting:
             assert ledger.is_balanced, ledger
             await asyncio.sleep(0.002)
 
+    async def until_stored(self, records: int) -> None:
+        """Wait until so many records are stored."""
+        await self.until(lambda: self.ledger().stored == records)
+
     async def until_empty(self) -> Ledger:
         """Wait until no ring is attached and all is committed; return the ledger."""
         self.sources.find()

@@ -1,8 +1,12 @@
 """What tests of the collector share."""
 
+from collections.abc import Iterator
+from pathlib import Path
+
 import pytest
 
 from proxy.collector.access_log import AccessLog
+from tests.support.rings import RingWorker
 
 
 @pytest.fixture(autouse=True)
@@ -12,3 +16,11 @@ def patience(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("proxy.collector.startup.ANSWER_S", 60.0)
     monkeypatch.setattr("proxy.collector.control_plane.CLOSE_S", 60.0)
     monkeypatch.setattr(AccessLog.close, "__defaults__", (60.0,))
+
+
+@pytest.fixture
+def worker(tmp_path: Path) -> Iterator[RingWorker]:
+    """A worker that lives, and its ring in a file."""
+    made = RingWorker(tmp_path)
+    yield made
+    made.die()

@@ -48,9 +48,10 @@ def remove_files(directory: Path) -> None:
             path.unlink()
 
 
-async def test_what_is_spooled_is_released_from_the_ring(tmp_path: Path) -> None:
+async def test_what_is_spooled_is_released_from_the_ring(
+    tmp_path: Path, worker: RingWorker
+) -> None:
     """With the store away the ring empties into the spool; when it is back, all is stored in place."""
-    worker = RingWorker(tmp_path)
     store = FickleStore()
     store.is_away = True
     ids = worker.record(20)
@@ -60,15 +61,15 @@ async def test_what_is_spooled_is_released_from_the_ring(tmp_path: Path) -> None
         await plane.until(lambda: reader.released > 0 and plane.writer.spooled_records >= 12)
         assert plane.ledger().stored == 0
         store.is_away = False
-        await plane.until(lambda: plane.ledger().stored == 20)
+        await plane.until_stored(20)
 
     assert sorted(record.id for record in await rows(store)) == sorted(ids)
-    worker.die()
 
 
-async def test_a_dead_worker_s_ring_stays_until_the_spool_is_empty(tmp_path: Path) -> None:
+async def test_a_dead_worker_s_ring_stays_until_the_spool_is_empty(
+    tmp_path: Path, worker: RingWorker
+) -> None:
     """Its position is closed after all of its records are stored, and its file goes then."""
-    worker = RingWorker(tmp_path)
     store = FickleStore()
     store.is_away = True
     ids = worker.record(20)
@@ -84,11 +85,12 @@ async def test_a_dead_worker_s_ring_stays_until_the_spool_is_empty(tmp_path: Pat
     assert sorted(record.id for record in await rows(store)) == sorted(ids)
 
 
-async def test_what_is_replayed_after_a_restart_is_stored_and_not_waiting(tmp_path: Path) -> None:
+async def test_what_is_replayed_after_a_restart_is_stored_and_not_waiting(
+    tmp_path: Path, worker: RingWorker
+) -> None:
     """The ring was taken further than the frames that are replayed: the ledger counts what the
     store has by then.
     """
-    worker = RingWorker(tmp_path)
     store = FickleStore()
     store.is_away = True
     worker.record(24)
@@ -99,22 +101,22 @@ async def test_what_is_replayed_after_a_restart_is_stored_and_not_waiting(tmp_pa
     ledgers = []
     async with collecting(tmp_path, store, spool_directory=tmp_path / "spool") as plane:
         plane.writer.subscribe(Listener(on_commit=lambda batch: ledgers.append(plane.ledger())))
-        await plane.until(lambda: plane.ledger().stored == 24)
+        await plane.until_stored(24)
     assert [(ledger.stored + ledger.spooled, ledger.waiting) for ledger in ledgers] == [
         (24, 0)
     ] * len(ledgers)
     assert len(ledgers) > 2
-    worker.die()
 
 
-async def test_a_ring_lost_while_its_records_are_spooled_is_told_once(tmp_path: Path) -> None:
+async def test_a_ring_lost_while_its_records_are_spooled_is_told_once(
+    tmp_path: Path, worker: RingWorker
+) -> None:
     """At the start after which the spool's records are stored, and at no other."""
-    worker = RingWorker(tmp_path)
     store = FickleStore()
     ids = worker.record(12)
 
     async with collecting(tmp_path, store, spool_directory=tmp_path / "spool") as plane:
-        await plane.until(lambda: plane.ledger().stored == 12)
+        await plane.until_stored(12)
         store.is_away = True
         ids += worker.record(12)
         await plane.until(lambda: plane.writer.spooled_records >= 3)
@@ -126,7 +128,8 @@ async def test_a_ring_lost_while_its_records_are_spooled_is_told_once(tmp_path: 
     for _ in range(3):
         async with collecting(tmp_path, store, spool_directory=tmp_path / "spool") as plane:
             await plane.until(lambda: worker.source not in plane.committed.positions)
-            assert len(events(await rows(store), "unclean_start")) == 1
+            [event] = events(await rows(store), "unclean_start")
+            assert event | {"reason": "ring_lost", "ring": worker.source.hex()} == event
 
     stored = await rows(store)
     kept = Counter(record.id for record in stored if record.kind == "exchange")
@@ -137,17 +140,16 @@ async def test_a_ring_lost_while_its_records_are_spooled_is_told_once(tmp_path: 
 
 @pytest.mark.parametrize("is_stored", [True, False])
 async def test_a_ring_cut_within_its_header_page_says_at_least_how_much_is_lost(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture, is_stored: bool
+    tmp_path: Path, worker: RingWorker, caplog: pytest.LogCaptureFixture, is_stored: bool
 ) -> None:
     """Its count of entries may be left: what was not taken of them is the least, in log, event and
     ledger, and once.
     """
-    worker = RingWorker(tmp_path)
     store = MemoryStorage()
     if is_stored:
         worker.record(5)
         async with collecting(tmp_path, store) as plane:
-            await plane.until(lambda: plane.ledger().stored == 5)
+            await plane.until_stored(5)
 
     worker.record(3)
     path = worker.segment.path
@@ -172,19 +174,20 @@ async def test_a_ring_cut_within_its_header_page_says_at_least_how_much_is_lost(
         await plane.until(lambda: worker.source not in plane.committed.positions)
         assert plane.ledger().dropped == {"corrupt": 3}
     (event,) = events(await rows(store), "unclean_start")
-    assert (event["count"], event["minCount"], event["reason"]) == (None, 3, "ring_lost")
+    assert event | {"count": None, "minCount": 3, "reason": "ring_lost"} == event
     assert "left in place, with at least 3 records" in caplog.text
 
 
-async def test_a_ring_that_may_be_read_later_is_not_lost(tmp_path: Path) -> None:
+async def test_a_ring_that_may_be_read_later_is_not_lost(
+    tmp_path: Path, worker: RingWorker
+) -> None:
     """Another version wrote it, or another user: what is behind its position is stored when it can
     be read.
     """
-    worker = RingWorker(tmp_path)
     store = MemoryStorage()
     worker.record(5)
     async with collecting(tmp_path, store) as plane:
-        await plane.until(lambda: plane.ledger().stored == 5)
+        await plane.until_stored(5)
     worker.record(3)
     path = worker.segment.path
     assert path is not None

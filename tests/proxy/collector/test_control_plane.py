@@ -6,8 +6,8 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
-import msgspec
 import pytest
 
 from proxy.collector.control_plane import _build_retention, control_plane
@@ -37,80 +37,82 @@ def wakeup() -> Iterator[Wakeup]:
     assert set(os.listdir("/proc/self/fd")) <= before
 
 
-def settings(tmp_path: Path, url: str = "sqlite:///sidelog.db") -> Settings:
+@pytest.fixture
+def rings(tmp_path: Path) -> Path:
+    """The directory of rings, which is empty."""
+    made = tmp_path / "rings"
+    made.mkdir()
+    return made
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> DataDir:
+    """A data directory."""
+    return DataDir(tmp_path, "sidecar-1", "token", -1)
+
+
+def settings(tmp_path: Path, **storage: Any) -> Settings:
     """Rings and store below one directory."""
     return Settings(
         routes=SETTINGS.routes,
         data_dir=str(tmp_path),
         ring=RingSettings(bytes=1 << 20, directory=str(tmp_path / "rings")),
-        storage=StorageSettings(url=url),
+        storage=StorageSettings(**({"url": "sqlite:///sidelog.db"} | storage)),
     )
 
 
-async def test_leaving_empties_the_rings_of_the_gone(tmp_path: Path, wakeup: Wakeup) -> None:
+async def test_leaving_empties_the_rings_of_the_gone(
+    tmp_path: Path, wakeup: Wakeup, rings: Path, data: DataDir
+) -> None:
     """What a dead worker left is stored before the store is closed, and its ring is unlinked."""
-    directory = tmp_path / "rings"
-    directory.mkdir()
-    worker = RingWorker(directory)
+    worker = RingWorker(rings)
     worker.record(50)
-    (directory / "abandoned.new").write_bytes(b"")
+    (rings / "abandoned.new").write_bytes(b"")
     worker.die()
 
-    data = DataDir(tmp_path, "sidecar-1", "token", -1)
-    async with control_plane(settings(tmp_path), data, wakeup, directory) as plane:
+    async with control_plane(settings(tmp_path), data, wakeup, rings) as plane:
         assert plane.readiness.answer() == (True, {"draining": False, "degraded": False})
         plane.status.start_draining()
         assert plane.readiness.answer()[0] is False
 
-    assert list(directory.iterdir()) == []
-    async with control_plane(settings(tmp_path), data, wakeup, directory) as plane:
+    assert os.listdir(rings) == []
+    async with control_plane(settings(tmp_path), data, wakeup, rings) as plane:
         ledger = await plane.ledger()
         assert (ledger.received, ledger.stored, ledger.is_balanced) == (50, 50, True)
 
 
 async def test_what_is_not_stored_in_time_is_told(
-    tmp_path: Path, wakeup: Wakeup, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, wakeup: Wakeup, rings: Path, data: DataDir, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Another process keeps the database locked, and there is no spool: the ring keeps all, which
     is counted.
     """
     monkeypatch.setattr("proxy.collector.control_plane.CLOSE_S", 0.2)
-    directory = tmp_path / "rings"
-    directory.mkdir()
-    worker = RingWorker(directory)
-    data = DataDir(tmp_path, "sidecar-1", "token", -1)
-    made = settings(tmp_path)
-    without_spool = msgspec.structs.replace(
-        made, storage=msgspec.structs.replace(made.storage, durability="fast")
-    )
+    worker = RingWorker(rings)
+    without_spool = settings(tmp_path, durability="fast")
 
     with closing(sqlite3.connect(tmp_path / "sidelog.db", timeout=60)) as other:
-        async with control_plane(without_spool, data, wakeup, directory) as plane:
+        async with control_plane(without_spool, data, wakeup, rings) as plane:
             other.execute("BEGIN IMMEDIATE")
             worker.record(3)
             worker.die()
             await until(lambda: plane.writer.waiting_records == 3)
         assert plane.unsettled_records == 3
 
-    async with control_plane(without_spool, data, wakeup, directory) as plane:
+    async with control_plane(without_spool, data, wakeup, rings) as plane:
         await until(lambda: not plane.sources.attached)
         assert (await plane.ledger()).stored == 3
     assert plane.unsettled_records == 0
 
 
-async def test_what_is_still_in_rings_is_told(tmp_path: Path) -> None:
+async def test_what_is_still_in_rings_is_told(tmp_path: Path, rings: Path, data: DataDir) -> None:
     """A store that never came, and no spool: nothing was taken, and the next start will find it."""
-    directory = tmp_path / "rings"
-    directory.mkdir()
-    worker = RingWorker(directory)
-    data = DataDir(tmp_path, "sidecar-1", "token", -1)
-    made = settings(tmp_path, f"postgres://nobody@127.0.0.1:{free_port()}/none")
-    without_spool = msgspec.structs.replace(
-        made, storage=msgspec.structs.replace(made.storage, durability="fast")
-    )
+    worker = RingWorker(rings)
+    url = f"postgres://nobody@127.0.0.1:{free_port()}/none"
+    without_spool = settings(tmp_path, url=url, durability="fast")
 
     wakeup = Wakeup.create()
-    async with control_plane(without_spool, data, wakeup, directory) as plane:
+    async with control_plane(without_spool, data, wakeup, rings) as plane:
         worker.record(3)
         worker.die()
         await until(lambda: plane.sources.attached)
@@ -120,12 +122,11 @@ async def test_what_is_still_in_rings_is_told(tmp_path: Path) -> None:
 
 
 async def test_rings_are_attached_before_the_lost_are_counted(
-    tmp_path: Path, wakeup: Wakeup
+    tmp_path: Path, wakeup: Wakeup, data: DataDir
 ) -> None:
     """An anonymous ring that its holder still offers is not lost, although it has no file."""
     worker = RingWorker(None)
     worker.record(3)
-    data = DataDir(tmp_path, "sidecar-1", "token", -1)
 
     for expected in (3, 5):
         async with control_plane(
@@ -170,7 +171,7 @@ async def test_the_size_shown_is_that_of_the_last_look() -> None:
         size_cap.used_bytes = 7
         size_cap.looked_at_us = now_us()
         shown = describe_retention(retention, size_cap)
-        assert (shown["used_bytes"], shown["looked_at_ms"]) == (7, size_cap.looked_at_us // 1000)
+        assert shown | {"used_bytes": 7, "looked_at_ms": size_cap.looked_at_us // 1000} == shown
         await retention.tidy()
         assert (
             describe_retention(retention, size_cap)["used_bytes"]
@@ -199,7 +200,7 @@ async def test_retention_is_reported_as_an_event(max_age_days: float, left: int)
         await retention.tidy()
         shown = describe_retention(retention, size_cap)
         assert shown["oldest_ms"] == (new if left == 1 else old).started_at_us // 1000
-        assert (shown["rows_purged"], shown["lag_s"], shown["used_bytes"]) == (2 - left, 0.0, 0)
+        assert shown | {"rows_purged": 2 - left, "lag_s": 0.0, "used_bytes": 0} == shown
         assert (await store.info()).rows == left
 
     if left == 2:

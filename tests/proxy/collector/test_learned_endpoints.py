@@ -1,6 +1,7 @@
 """What was learned of endpoints outlives the process that learned it."""
 
 from collections.abc import Collection
+from typing import Any
 
 import msgspec
 import pytest
@@ -26,10 +27,22 @@ SETTINGS = Settings(
 )
 
 
-def ask(learned: LearnedEndpoints, path: str, route: str = "shop") -> str | None:
-    return learned.endpoints.name(
-        Record(0, b"", "i", "exchange", 0, 0, path=path, status=200, route_id=route)
+def record(path: str, number: int = 0, **more: Any) -> Record:
+    made = Record(
+        0, bytes([number]) * 16, "i", "exchange", 0, 0, path=path, status=200, route_id="shop"
     )
+    return msgspec.structs.replace(made, **more)
+
+
+async def store(storage: MemoryStorage, learned: LearnedEndpoints, *records: Record) -> None:
+    """Name the endpoints of records, and store them."""
+    for each in records:
+        each.endpoint = learned.endpoints.name(each)
+    await storage.commit(Batch("i", [Entry(each, None) for each in records], {}))
+
+
+def ask(learned: LearnedEndpoints, path: str, route: str = "shop") -> str | None:
+    return learned.endpoints.name(record(path, route_id=route))
 
 
 def ask_many(learned: LearnedEndpoints, route: str = "shop") -> None:
@@ -93,16 +106,8 @@ async def test_names_of_outgoing_calls_outlive_an_erasure_of_others() -> None:
     """They begin with a host, by which they are found again."""
     storage = MemoryStorage()
     learned = LearnedEndpoints(storage, SETTINGS)
-    records = [
-        Record(
-            0, bytes([number]) * 16, "i", "exchange", 0, 0, path=path, status=200, host="a.test",
-            route_id="egress", direction="out",
-        )
-        for number, path in enumerate(("/patients/smith", "/orders/1"))
-    ]  # fmt: skip
-    for record in records:
-        record.endpoint = learned.endpoints.name(record)
-    await storage.commit(Batch("i", [Entry(record, None) for record in records], {}))
+    away: dict[str, Any] = {"host": "a.test", "route_id": "egress", "direction": "out"}
+    await store(storage, learned, record("/patients/smith", **away), record("/orders/1", 1, **away))
     assert await learned.save()
     await storage.erase(make_filter(path_contains="smith"))
     await learned.forget()
@@ -115,15 +120,7 @@ async def test_names_of_erased_records_are_forgotten() -> None:
     storage = MemoryStorage()
     first = LearnedEndpoints(storage, SETTINGS)
     second = LearnedEndpoints(storage, SETTINGS)
-    records = [
-        Record(
-            0, bytes([number]) * 16, "i", "exchange", 0, 0, path=path, status=200, route_id="shop"
-        )
-        for number, path in enumerate(("/patients/smith", "/orders/1"))
-    ]
-    for record in records:
-        record.endpoint = first.endpoints.name(record)
-    await storage.commit(Batch("i", [Entry(record, None) for record in records], {}))
+    await store(storage, first, record("/patients/smith"), record("/orders/1", 1))
     assert await first.save()
     assert await second.save()
     assert "/patients/smith" in (await storage.meta(META) or "")
@@ -153,11 +150,7 @@ async def test_who_shows_names_hears_of_erasures_by_any_sidecar() -> None:
     heard: list[tuple[str, dict[Key, Collection[str]]]] = []
     first.subscribe(lambda names: heard.append(("first", dict(names))))
     second.subscribe(lambda names: heard.append(("second", dict(names))))
-    record = Record(
-        0, bytes(16), "i", "exchange", 0, 0, path="/orders/1", status=200, route_id="shop"
-    )
-    record.endpoint = first.endpoints.name(record)
-    await storage.commit(Batch("i", [Entry(record, None)], {}))
+    await store(storage, first, record("/orders/1"))
     assert await first.save()
     assert await second.save()
     assert heard == []

@@ -40,6 +40,12 @@ def request(path: str = "/x", *fields: str, **changes: Any) -> Entry:
     return Entry(record, Payload(head.encode(), b"HTTP/1.1 200 OK", None, None))
 
 
+def body_of(answer: Entry) -> bytes:
+    assert answer.payload is not None
+    assert answer.payload.response_body is not None
+    return answer.payload.response_body.head
+
+
 async def sent(entry: Entry, **route: Any) -> tuple[bytes, Entry, Events]:
     seen: list[bytes] = []
     events: Events = []
@@ -69,9 +75,7 @@ async def test_a_request_goes_to_the_upstream_of_its_route() -> None:
         "X-Set: by-sidelog",
     ]
     assert answer.record.status == 302  # which is not followed
-    assert answer.payload is not None
-    assert answer.payload.response_body is not None
-    assert answer.payload.response_body.head == b'{"password":"[REDACTED]"}'
+    assert body_of(answer) == b'{"password":"[REDACTED]"}'
     name, data = events[0]
     assert (name, data["by"], data["path"], data["status"]) == ("sent_again", "ann", "/svc/x", 302)
 
@@ -146,9 +150,7 @@ async def test_an_upstream_on_a_unix_socket_is_reached(tmp_path: Path) -> None:
     finally:
         await runner.cleanup()
 
-    assert answer.payload is not None
-    assert answer.payload.response_body is not None
-    assert json.loads(answer.payload.response_body.head)["path"] == "/echo"
+    assert json.loads(body_of(answer))["path"] == "/echo"
 
 
 async def test_results_are_counted() -> None:

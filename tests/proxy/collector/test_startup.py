@@ -6,6 +6,7 @@ import asyncio
 import shutil
 import sqlite3
 from collections import Counter
+from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -27,13 +28,15 @@ from storage.sqlite.store import SqliteStorage
 from storage.writer.spool import Spool
 from tests.storage.samples import make_record
 from tests.support.collecting import Place, settled, taken, until
-from tests.support.rings import INSTANCE, SETTINGS, RingWorker
+from tests.support.rings import INSTANCE, RingWorker
 
 
 @pytest.fixture
-def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Place:
+def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Place]:
     """An empty one."""
-    return Place(tmp_path, monkeypatch)
+    made = Place(tmp_path, monkeypatch)
+    yield made
+    made.worker.die()
 
 
 @pytest.mark.parametrize("starts", [1, 3])
@@ -61,7 +64,6 @@ async def test_everything_drained_before_the_store_came_is_stored_once(
                 await settled(plane, len(ids))
 
     assert sorted(record.id for record in await place.stored()) == ids
-    place.worker.die()
 
 
 @pytest.mark.parametrize("starts", [1, 2])
@@ -97,7 +99,6 @@ async def test_what_the_store_has_beyond_what_was_noted_is_not_doubled(
 
     counts = Counter(record.id for record in await place.stored())
     assert counts == Counter(ids)
-    place.worker.die()
 
 
 async def test_a_store_that_takes_longer_than_a_start_waits_is_waited_for(
@@ -118,11 +119,10 @@ async def test_a_store_that_takes_longer_than_a_start_waits_is_waited_for(
 
     async with place.collecting() as plane:
         members = plane.readiness.answer()[1]
-        assert (members["away"], members["reasons"]) == (["store"], ["the store is being opened"])
+        assert members | {"away": ["store"], "reasons": ["the store is being opened"]} == members
         await settled(plane, 20)
 
     assert [record.id for record in await place.stored()] == ids
-    place.worker.die()
 
 
 async def test_an_export_begins_where_the_store_was_when_the_collector_began(place: Place) -> None:
@@ -144,7 +144,6 @@ async def test_an_export_begins_where_the_store_was_when_the_collector_began(pla
         assert [each["waiting_records"] for each in plane.export.describe()] == [20, 20]
 
     assert [record.id for record in await place.stored()] == old + ids
-    place.worker.die()
 
 
 async def test_a_store_that_opens_slowly_is_waited_for(
@@ -162,7 +161,6 @@ async def test_a_store_that_opens_slowly_is_waited_for(
     monkeypatch.setattr(SqliteStorage, "open", open_slowly)
     async with place.collecting() as plane:
         assert plane.readiness.answer()[1] == {"draining": False, "degraded": False}
-    place.worker.die()
 
 
 async def test_a_ring_that_is_released_further_than_is_known_waits_for_the_store(
@@ -184,7 +182,6 @@ async def test_a_ring_that_is_released_further_than_is_known_waits_for_the_store
         await settled(plane, 23)
 
     assert [record.id for record in await place.stored()] == ids
-    place.worker.die()
 
 
 @pytest.mark.parametrize("starts_away", [False, True])
@@ -216,8 +213,6 @@ async def test_a_store_that_begins_anew_has_nothing_to_do_with_what_was_spooled_
             place.bring_back()
             await settled(plane, 3 * start)
 
-    place.worker.die()
-
 
 async def test_a_name_that_is_older_than_its_directory_goes_on_counting(place: Place) -> None:
     """The store knows positions of that name from another directory: own records and spool are
@@ -244,7 +239,6 @@ async def test_a_name_that_is_older_than_its_directory_goes_on_counting(place: P
     stored = await place.stored()
     assert Counter(record.id for record in stored if record.kind == "exchange") == Counter(ids)
     assert len(stored) == 33
-    place.worker.die()
 
 
 async def test_what_a_dead_worker_left_in_flight_is_recorded_when_the_store_has_come(
@@ -255,7 +249,7 @@ async def test_what_a_dead_worker_left_in_flight_is_recorded_when_the_store_has_
     """
     place.take_away()
     ids = place.worker.record(5)
-    lost = place.worker.show(place.worker.begin("/tools"))
+    lost = place.worker.show(place.worker.begin("/tools?token=secret"))
     both = place.worker.begin()
     place.worker.show(both)
     slot = both.slot
@@ -272,16 +266,18 @@ async def test_what_a_dead_worker_left_in_flight_is_recorded_when_the_store_has_
                 await until(lambda: not plane.sources.attached)
                 await settled(plane, 7)
 
-    stored = {record.id: record.outcome for record in await place.stored()}
-    assert stored == {**dict.fromkeys(ids, "ok"), lost: "worker_lost"}
+    stored = {record.id: record for record in await place.stored()}
+    outcomes = {record_id: record.outcome for record_id, record in stored.items()}
+    assert outcomes == {**dict.fromkeys(ids, "ok"), lost: "worker_lost"}
+    gone = stored[lost]
+    assert (gone.path, gone.query) == ("/tools", "token=[REDACTED]")
+    assert (gone.status, gone.level) == (None, "error")
 
 
 async def test_without_a_spool_the_rings_hold(place: Place) -> None:
     """With durability `fast` nothing is drained before the store is there."""
     storage = StorageSettings(url=place.settings.storage.url, durability="fast")
-    place.settings = Settings(
-        routes=SETTINGS.routes, data_dir=str(place.path), ring=place.settings.ring, storage=storage
-    )
+    place.settings = msgspec.structs.replace(place.settings, storage=storage)
     place.take_away()
     place.worker.record(10)
 
@@ -292,8 +288,6 @@ async def test_without_a_spool_the_rings_hold(place: Place) -> None:
         assert not plane.readiness.answer()[1]["draining"]
         place.bring_back()
         await settled(plane, 10)
-
-    place.worker.die()
 
 
 async def test_a_store_of_a_newer_program_is_an_outage(place: Place) -> None:
@@ -315,8 +309,6 @@ async def test_a_store_of_a_newer_program_is_an_outage(place: Place) -> None:
         assert "newer sidelog" in str(plane.status.describe()["storage"])
         set_layout(len(migrations()))
         await settled(plane, 5)
-
-    place.worker.die()
 
 
 async def test_a_damaged_store_is_set_aside_and_told(place: Place) -> None:
@@ -344,16 +336,13 @@ async def test_a_damaged_store_is_set_aside_and_told(place: Place) -> None:
         "store_set_aside"
     ]
     assert len(list(path.resolve().parent.glob("sidelog.db.damaged-*Z"))) == 1
-    place.worker.die()
 
 
 async def test_an_address_that_cannot_be_read_ends_the_start(place: Place) -> None:
     """The driver says what is wrong with it, and nothing is tried again."""
     pytest.importorskip("asyncpg")
     storage = StorageSettings(url="postgresql://127.0.0.1/sidelog?sslmode=perhaps")
-    place.settings = Settings(
-        routes=SETTINGS.routes, data_dir=str(place.path), ring=place.settings.ring, storage=storage
-    )
+    place.settings = msgspec.structs.replace(place.settings, storage=storage)
 
     async def begin() -> None:
         async with place.collecting():

@@ -34,11 +34,12 @@ def told(records: list[Record]) -> dict[str, int]:
     return dict(counts)
 
 
-async def test_entries_become_records_and_are_released_after_the_commit(tmp_path: Path) -> None:
+async def test_entries_become_records_and_are_released_after_the_commit(
+    tmp_path: Path, worker: RingWorker
+) -> None:
     """Rows are in the order of the ring, metrics see them, and the ring is free again once they are
     committed.
     """
-    worker = RingWorker(tmp_path)
     store = MemoryStorage()
     ids = worker.record(7)
 
@@ -51,15 +52,14 @@ async def test_entries_become_records_and_are_released_after_the_commit(tmp_path
         position = (await store.positions(INSTANCE))[worker.source]
         assert (position.offset, position.taken, position.stored) == (source.reader.head, 7, 7)
         more = worker.record(2)
-        await plane.until(lambda: plane.ledger().stored == 9)
+        await plane.until_stored(9)
         assert [record.id for record in await rows(store)] == ids + more
 
-    worker.die()
 
-
-async def test_nothing_is_released_before_it_is_committed(tmp_path: Path) -> None:
+async def test_nothing_is_released_before_it_is_committed(
+    tmp_path: Path, worker: RingWorker
+) -> None:
     """While a commit does not return the ring keeps everything, and the ledger shows it as waiting."""
-    worker = RingWorker(tmp_path)
     store = MortalStore()
     store.dies_at = 1
     worker.record(5)
@@ -68,8 +68,6 @@ async def test_nothing_is_released_before_it_is_committed(tmp_path: Path) -> Non
         await store.has_died.wait()
         assert plane.sources.attached[worker.source].reader.released == 0
         assert (plane.ledger().received, plane.ledger().waiting, plane.ledger().stored) == (5, 5, 0)
-
-    worker.die()
 
 
 async def test_a_refusing_ring_leaves_one_gap_with_the_exact_count(tmp_path: Path) -> None:
@@ -117,11 +115,12 @@ async def test_refusals_of_a_worker_that_is_gone_are_told_before_its_ring_goes(
     assert told(await rows(store)) == ledger.dropped == {"poison": pushed, "ring_full": 1}
 
 
-async def test_an_entry_that_cannot_be_read_is_dropped_and_the_next_is_read(tmp_path: Path) -> None:
+async def test_an_entry_that_cannot_be_read_is_dropped_and_the_next_is_read(
+    tmp_path: Path, worker: RingWorker
+) -> None:
     """A header of a wrong length, lengths beyond the sections, and a kind from the future are
     `poison`.
     """
-    worker = RingWorker(tmp_path)
     store = MemoryStorage()
     ids = worker.record()
     worker.ring.push(1, b"short", [])
@@ -130,22 +129,22 @@ async def test_an_entry_that_cannot_be_read_is_dropped_and_the_next_is_read(tmp_
     ids += worker.record()
 
     async with collecting(tmp_path, store) as plane:
-        await plane.until(lambda: plane.ledger().stored == 3)
+        await plane.until_stored(3)
         assert plane.ledger().dropped == {"poison": 3}
         assert plane.ledger().waiting == 0
 
     stored = await rows(store)
     assert [record.id for record in stored if record.kind == "exchange"] == ids
     assert told(stored) == {"poison": 3}
-    worker.die()
 
 
 @pytest.mark.parametrize("damaged", [0, 1, 2])
-async def test_damage_is_counted_wherever_it_lies(tmp_path: Path, damaged: int) -> None:
+async def test_damage_is_counted_wherever_it_lies(
+    tmp_path: Path, worker: RingWorker, damaged: int
+) -> None:
     """A damaged entry, the newest one too, is dropped as `corrupt`; its ring is let go like any
     other.
     """
-    worker = RingWorker(tmp_path)
     store = MemoryStorage()
     ids = []
     starts = []
@@ -164,16 +163,17 @@ async def test_damage_is_counted_wherever_it_lies(tmp_path: Path, damaged: int) 
     assert not segments_in(tmp_path)
 
 
-async def test_a_ring_whose_header_breaks_is_given_up_and_the_log_says_so(tmp_path: Path) -> None:
+async def test_a_ring_whose_header_breaks_is_given_up_and_the_log_says_so(
+    tmp_path: Path, worker: RingWorker
+) -> None:
     """Nothing in a header that cannot be trusted is counted; the ledger can still be read and
     balances.
     """
-    worker = RingWorker(tmp_path)
     store = MemoryStorage()
     worker.record(2)
 
     async with collecting(tmp_path, store) as plane:
-        await plane.until(lambda: plane.ledger().stored == 2)
+        await plane.until_stored(2)
         worker.segment.cells[HEAD] = 1 << 60
         await plane.until(lambda: not plane.sources.attached)
         await plane.until(lambda: worker.source not in plane.committed.positions)
@@ -181,20 +181,20 @@ async def test_a_ring_whose_header_breaks_is_given_up_and_the_log_says_so(tmp_pa
         assert (ledger.received, ledger.stored, ledger.waiting) == (3, 3, 0)
 
     (event,) = events(await rows(store), "unclean_start")
-    assert (event["reason"], event["ring"]) == ("ring_damaged", worker.source.hex())
-    worker.die()
+    assert event == {"count": None, "reason": "ring_damaged", "ring": worker.source.hex()}
 
 
-async def test_a_ring_that_is_given_up_holds_nobody_while_the_store_is_slow(tmp_path: Path) -> None:
+async def test_a_ring_that_is_given_up_holds_nobody_while_the_store_is_slow(
+    tmp_path: Path, worker: RingWorker
+) -> None:
     """Until its end is committed its header still promises entries: nobody waits for those without
     a pause.
     """
-    worker = RingWorker(tmp_path)
     store = MortalStore()
     worker.record(2)
 
     async with collecting(tmp_path, store) as plane:
-        await plane.until(lambda: plane.ledger().stored == 2)
+        await plane.until_stored(2)
         store.dies_at = store.commits + 1
         worker.segment.cells[HEAD] = 1 << 60
         await store.has_died.wait()
@@ -204,28 +204,6 @@ async def test_a_ring_that_is_given_up_holds_nobody_while_the_store_is_slow(tmp_
         healthy.record()
         await plane.until(lambda: plane.writer.waiting_records == 2)  # its event, and the record
         healthy.die()
-
-    worker.die()
-
-
-async def test_a_ring_that_is_gone_is_told_once(tmp_path: Path) -> None:
-    """A position without its ring is closed with an `unclean_start` event; further starts say
-    nothing more.
-    """
-    worker = RingWorker(tmp_path)
-    store = MemoryStorage()
-    worker.record(4)
-    async with collecting(tmp_path, store) as plane:
-        await plane.until(lambda: plane.ledger().stored == 4)
-    worker.segment.unlink()
-    worker.die()
-    for _ in range(3):
-        async with collecting(tmp_path, store) as plane:
-            ledger = await plane.until_empty()
-            assert (ledger.received, ledger.stored, ledger.waiting) == (5, 5, 0)
-
-    (event,) = events(await rows(store), "unclean_start")
-    assert event == {"count": None, "reason": "ring_lost", "ring": worker.source.hex()}
 
 
 async def test_a_ring_of_another_boot_is_drained_and_told(
@@ -325,7 +303,7 @@ async def test_anonymous_rings_are_drained_through_their_descriptor(tmp_path: Pa
     async with collecting(None, store) as plane:
         plane.sources.attach_fd(worker.segment.fd)
         plane.sources.attach_fd(worker.segment.fd)
-        await plane.until(lambda: plane.ledger().stored == 3)
+        await plane.until_stored(3)
         worker.segment.let_go()
         await plane.until_empty()
         plane.sources.attach_fd(worker.segment.fd)
@@ -336,9 +314,8 @@ async def test_anonymous_rings_are_drained_through_their_descriptor(tmp_path: Pa
     assert [record.id for record in await rows(store)] == ids
 
 
-async def test_stop_empties_the_rings_and_ends(tmp_path: Path) -> None:
+async def test_stop_empties_the_rings_and_ends(tmp_path: Path, worker: RingWorker) -> None:
     """After `stop` the drain ends by itself, once nothing is left to read and every ring is let go."""
-    worker = RingWorker(tmp_path)
     store = MemoryStorage()
     worker.record(200)
     worker.die()
@@ -364,7 +341,7 @@ async def test_a_push_wakes_a_sleeping_drain(
         plane.wakeup.notify()  # there is a ring to be found
         await plane.until(lambda: worker.segment.cells[WAKE_AT] != NO_WAKE)
         worker.record()
-        await plane.until(lambda: plane.ledger().stored == 1)
+        await plane.until_stored(1)
         assert plane.ledger().received == 1
 
     worker.die()
@@ -380,21 +357,19 @@ async def test_a_ring_that_fills_ends_a_pause(
     async with collecting(tmp_path, store, pause_s=3600.0) as plane:
         worker = RingWorker(tmp_path, wake=plane.wakeup.notify)
         worker.record()
-        await plane.until(lambda: plane.ledger().stored == 1)
+        await plane.until_stored(1)
         worker.record(20)
-        await plane.until(lambda: plane.ledger().stored == 21)
+        await plane.until_stored(21)
 
     worker.die()
 
 
-async def test_a_file_that_is_no_ring_is_left_alone(tmp_path: Path) -> None:
+async def test_a_file_that_is_no_ring_is_left_alone(tmp_path: Path, worker: RingWorker) -> None:
     """What cannot be read as a ring stays for the operator, is tried once, and holds nothing up."""
     (tmp_path / "garbage.ring").write_bytes(b"x" * 10_000)
-    worker = RingWorker(tmp_path)
     store = MemoryStorage()
     worker.record()
     async with collecting(tmp_path, store) as plane:
-        await plane.until(lambda: plane.ledger().stored == 1)
+        await plane.until_stored(1)
         assert plane.sources.damaged == {"garbage.ring"}
     assert (tmp_path / "garbage.ring").exists()
-    worker.die()

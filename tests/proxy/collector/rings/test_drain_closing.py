@@ -14,41 +14,8 @@ from tests.support.memory_store import MemoryStorage
 from tests.support.rings import INSTANCE, RingWorker, collecting, rows
 
 
-async def test_what_a_dead_worker_left_in_flight_is_recorded_once(tmp_path: Path) -> None:
-    """An exchange in the table whose id was not stored becomes `worker_lost`, over any number of
-    restarts.
-    """
-    worker = RingWorker(tmp_path)
-    store = MemoryStorage()
-    lost = worker.show(worker.begin("/slow?token=secret"))
-    both = worker.begin()
-    worker.show(both)
-    slot = both.slot
-    both.slot = -1
-    worker.finish(both)  # pushed, and killed before its slot was cleared
-    assert slot >= 0
-    async with collecting(tmp_path, store) as plane:
-        await plane.until(lambda: plane.ledger().stored == 1)
-    worker.die()
-    for _ in range(3):
-        async with collecting(tmp_path, store) as plane:
-            ledger = await plane.until_empty()
-            assert (ledger.received, ledger.stored) == (2, 2)
-
-    stored = {record.id: record for record in await rows(store)}
-    assert stored.keys() == {lost, both.id}
-    assert (stored[lost].outcome, stored[lost].status, stored[lost].level) == (
-        "worker_lost",
-        None,
-        "error",
-    )
-    assert (stored[lost].path, stored[lost].query) == ("/slow", "token=[REDACTED]")
-    assert stored[both.id].outcome == "ok"
-
-
-async def test_a_retired_ring_is_folded_into_the_past(tmp_path: Path) -> None:
+async def test_a_retired_ring_is_folded_into_the_past(tmp_path: Path, worker: RingWorker) -> None:
     """The file goes, the row goes, the counts and the counters stay."""
-    worker = RingWorker(tmp_path)
     store = MemoryStorage()
     worker.record(6)
     worker.die()
@@ -65,11 +32,12 @@ async def test_a_retired_ring_is_folded_into_the_past(tmp_path: Path) -> None:
     assert not segments_in(tmp_path)
 
 
-async def test_a_closed_position_needs_only_its_file_removed(tmp_path: Path) -> None:
+async def test_a_closed_position_needs_only_its_file_removed(
+    tmp_path: Path, worker: RingWorker
+) -> None:
     """A kill between the closing commit and the unlinking leaves a file whose entries are not read
     again.
     """
-    worker = RingWorker(tmp_path)
     store = MemoryStorage()
     worker.record(2)
     await store.commit(Batch(INSTANCE, [], {worker.source: Position(1, 2, 2, 2, {}, closed=True)}))
@@ -109,7 +77,7 @@ async def test_two_dead_workers_may_go_in_the_same_moment(tmp_path: Path) -> Non
         also_dead.record(2)
         also_dead.die()
         alive.record(3)
-        await plane.until(lambda: plane.ledger().stored == 5)
+        await plane.until_stored(5)
         await plane.until(lambda: plane.sources.attached.keys() == {dead.source, alive.source})
         store.may_answer.set()
         await plane.until(lambda: plane.sources.attached.keys() == {alive.source})

@@ -23,9 +23,10 @@ def record(worker: RingWorker, paths: str) -> list[bytes]:
 
 
 @pytest.mark.parametrize("paths", ["h", "hhhh", "ihih", "hiih", "iihhhhi", "hhhhhhhhhi"])
-async def test_what_is_left_out_is_counted_and_released(tmp_path: Path, paths: str) -> None:
+async def test_what_is_left_out_is_counted_and_released(
+    tmp_path: Path, worker: RingWorker, paths: str
+) -> None:
     """The ring is free again, metrics have seen it, and no row is there."""
-    worker = RingWorker(tmp_path)
     store = MemoryStorage()
     async with collecting(tmp_path, store, rules=HEALTH) as plane:
         expected = record(worker, paths)
@@ -44,9 +45,8 @@ async def test_what_is_left_out_is_counted_and_released(tmp_path: Path, paths: s
         assert (ledger.received, ledger.sampled) == (len(paths), paths.count("h"))
 
 
-async def test_a_share_is_counted_by_both_sides(tmp_path: Path) -> None:
+async def test_a_share_is_counted_by_both_sides(tmp_path: Path, worker: RingWorker) -> None:
     """What is stored and what is left out add up, whatever the weights of what is stored."""
-    worker = RingWorker(tmp_path)
     store = MemoryStorage()
 
     share = CaptureRuleSettings(query="path:/items", share=0.25)
@@ -66,11 +66,10 @@ async def test_a_share_is_counted_by_both_sides(tmp_path: Path) -> None:
 @pytest.mark.parametrize("dies_at", range(1, 9))
 @pytest.mark.parametrize("has_stored_it", [False, True])
 async def test_a_kill_at_any_commit_counts_each_once(
-    tmp_path: Path, dies_at: int, *, has_stored_it: bool
+    tmp_path: Path, worker: RingWorker, dies_at: int, *, has_stored_it: bool
 ) -> None:
     """Before or behind the commit: the next collector goes on where the store is."""
     paths = "hhihihhhiihhhhhhih" * 2
-    worker = RingWorker(tmp_path)
     store = MortalStore()
     store.dies_at = dies_at
     store.has_stored_it = has_stored_it

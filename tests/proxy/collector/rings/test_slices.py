@@ -103,9 +103,8 @@ async def test_a_crowd_of_hostile_bodies_is_taken_apart(tmp_path: Path) -> None:
     assert max(holds) < MAX_HOLD_S
 
 
-async def test_what_waits_is_counted_as_it_reads(tmp_path: Path) -> None:
+async def test_what_waits_is_counted_as_it_reads(tmp_path: Path, worker: RingWorker) -> None:
     """A compressed body waits for the store as its text, and its text is what fills the queue."""
-    worker = RingWorker(tmp_path)
     store = MortalStore()
     store.dies_at = 1
     text = b"".join(b"%d: a line of a log\n" % number for number in range(2000))
@@ -118,5 +117,4 @@ async def test_what_waits_is_counted_as_it_reads(tmp_path: Path) -> None:
     async with collecting(tmp_path, store) as plane:
         await plane.until(lambda: plane.writer.waiting_records == 8, 60)
         held_bytes = plane.writer.held_bytes
-    worker.die()
     assert held_bytes > 8 * 2 * len(text)  # what was sent, and the same that came back

@@ -1,10 +1,7 @@
 """Rings are found, counted and let go; each step of a position says what became of every record."""
 
 import os
-from collections.abc import Iterator
 from pathlib import Path
-
-import pytest
 
 from proxy.collector.rings.sources import Source, Sources, counters_file
 from proxy.process.memfd import anonymous_file
@@ -18,14 +15,6 @@ from tests.support.memory_store import MemoryStorage
 from tests.support.rings import SETTINGS, RingWorker, collecting, rows
 
 LAYOUT = CounterLayout(len(SETTINGS.routes))
-
-
-@pytest.fixture
-def worker(tmp_path: Path) -> Iterator[RingWorker]:
-    """A living worker."""
-    made = RingWorker(tmp_path)
-    yield made
-    made.die()
 
 
 def attached(worker: RingWorker, position: Position | None = None) -> Source:
@@ -54,15 +43,14 @@ def test_each_step_of_a_position_is_absolute(worker: RingWorker) -> None:
     source.close(unlink=False)
 
 
-async def test_shed_messages_stay_in_the_ledger(tmp_path: Path) -> None:
+async def test_shed_messages_stay_in_the_ledger(tmp_path: Path, worker: RingWorker) -> None:
     """Counted while their worker lives, after it, and by a collector that comes later."""
-    worker = RingWorker(tmp_path)
     store = MemoryStorage()
     worker.record(2)
     worker.shed(5)
 
     async with collecting(tmp_path, store) as plane:
-        await plane.until(lambda: plane.ledger().stored == 2)
+        await plane.until_stored(2)
         assert (plane.ledger().received, plane.ledger().dropped) == (7, {"message_limit": 5})
         worker.shed(1)
         worker.die()
@@ -86,9 +74,10 @@ def test_reading_goes_on_behind_a_committed_position(worker: RingWorker) -> None
     again.close(unlink=False)
 
 
-def test_a_source_is_finished_when_its_worker_is_gone_and_all_is_read(tmp_path: Path) -> None:
+def test_a_source_is_finished_when_its_worker_is_gone_and_all_is_read(
+    tmp_path: Path, worker: RingWorker
+) -> None:
     """Neither alone is enough."""
-    worker = RingWorker(tmp_path)
     worker.record()
     source = attached(worker)
     assert not source.is_finished
@@ -120,11 +109,12 @@ def test_files_are_found_once(tmp_path: Path, worker: RingWorker) -> None:
     assert not sources.attached
 
 
-def test_a_ring_whose_moving_part_is_damaged_is_left_alone(tmp_path: Path) -> None:
+def test_a_ring_whose_moving_part_is_damaged_is_left_alone(
+    tmp_path: Path, worker: RingWorker
+) -> None:
     """Positions that are none of this ring's: it is not attached, not unlinked, and nothing stays
     open.
     """
-    worker = RingWorker(tmp_path)
     worker.segment.cells[HEAD] = 1 << 50
     sources = Sources(tmp_path, {})
     before = set(os.listdir("/proc/self/fd"))
@@ -266,11 +256,12 @@ def link_of(fd: str) -> str:
         return ""
 
 
-async def test_what_a_replaced_store_had_is_counted_as_such(tmp_path: Path) -> None:
+async def test_what_a_replaced_store_had_is_counted_as_such(
+    tmp_path: Path, worker: RingWorker
+) -> None:
     """Records that another store took are neither waiting nor damaged, at this start and at all
     that follow.
     """
-    worker = RingWorker(tmp_path)
     first = MemoryStorage()
     second = MemoryStorage()
     worker.record(4)

@@ -8,11 +8,12 @@ from tests.support.memory_store import MemoryStorage
 from tests.support.rings import INSTANCE, SETTINGS, RingWorker, collecting
 
 
-async def test_what_runs_is_shown_while_its_worker_lives(tmp_path: Path) -> None:
+async def test_what_runs_is_shown_while_its_worker_lives(
+    tmp_path: Path, worker: RingWorker
+) -> None:
     """A preliminary record for each exchange of a living worker; those of a dead one are the
     drain's.
     """
-    worker = RingWorker(tmp_path)
     shown = worker.show(worker.begin("/slow?token=secret"))
     async with collecting(tmp_path, MemoryStorage(), is_draining=False) as plane:
         running = Running(plane.sources, RecordBuilder(INSTANCE, SETTINGS))

@@ -2,8 +2,6 @@
 
 import logging
 import os
-from collections.abc import Iterator
-from pathlib import Path
 
 import msgspec
 import pytest
@@ -11,14 +9,6 @@ import pytest
 from proxy.collector.rings.sources import Sources
 from proxy.collector.watch.workers import GRACE_S, Workers, WorkerShown
 from tests.support.rings import RingWorker
-
-
-@pytest.fixture
-def ring(tmp_path: Path) -> Iterator[RingWorker]:
-    """The ring of a worker that lives."""
-    made = RingWorker(tmp_path)
-    yield made
-    made.die()
 
 
 class World:
@@ -67,11 +57,11 @@ def test_a_ring_nobody_reads_is_an_error_after_a_moment(caplog: pytest.LogCaptur
     assert levels == [(logging.ERROR, ("worker 0",)), (logging.WARNING, ("worker 0",))]
 
 
-def test_a_ring_that_is_attached_is_read(ring: RingWorker) -> None:
+def test_a_ring_that_is_attached_is_read(worker: RingWorker) -> None:
     """A ring that is closed under a living worker, because it is damaged, is unread."""
     world = World()
-    world.sources.attach_fd(ring.segment.fd)
-    world.say(WorkerShown("worker 0", 7, ready=True, ring=ring.source.hex()))
+    world.sources.attach_fd(worker.segment.fd)
+    world.say(WorkerShown("worker 0", 7, ready=True, ring=worker.source.hex()))
     world.look()
     assert world.look(GRACE_S) == ()
     (source,) = world.sources.attached.values()

@@ -1,18 +1,44 @@
 """The figures of alerts, from what a store adds up."""
 
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from proxy.collector.watch.alerts.figures import IncompleteFigures, read_examples, read_figures
+from proxy.collector.watch.alerts.figures import (
+    Figure,
+    IncompleteFigures,
+    read_examples,
+    read_figures,
+)
 from proxy.settings.alert_model import AlertSettings
 from storage.aggregates import Percentiles, Summary
 from storage.backends import open_storage
+from storage.base import Storage
+from storage.record import Record
 from tests.api.samples import START_US, make_batch, make_record
 
 NOW_US = START_US + 60_000_000
+
+
+@pytest.fixture
+async def storage(tmp_path: Path) -> AsyncIterator[Storage]:
+    """A store in a file."""
+    async with await open_storage("sqlite:///records.db", tmp_path) as opened:
+        yield opened
+
+
+async def figures_of(
+    storage: Storage, changes: dict[str, Any], *records: Record
+) -> dict[str, Figure]:
+    """Store records; return the figures of an alert."""
+    alert = AlertSettings(
+        **{"name": "a", "url": "http://x/", "above": 1.0, "window_s": 120.0, **changes}
+    )
+    await storage.commit(make_batch(*records))
+    return await read_figures(storage, alert, NOW_US)
 
 
 @pytest.mark.parametrize(
@@ -39,7 +65,7 @@ NOW_US = START_US + 60_000_000
     ],
 )
 async def test_a_figure_is_that_of_its_window(
-    tmp_path: Path, changes: dict[str, Any], expected: dict[str, Any]
+    storage: Storage, changes: dict[str, Any], expected: dict[str, Any]
 ) -> None:
     """Of the requests that a search finds in it, together or apart."""
     call = {
@@ -57,14 +83,8 @@ async def test_a_figure_is_that_of_its_window(
         make_record(-100_000, project="web"),
         make_record(-100_001, project="web"),
     ]
-    alert = AlertSettings(
-        **{"name": "a", "url": "http://x/", "above": 1.0, "window_s": 120.0, **changes}
-    )
-
-    async with await open_storage("sqlite:///records.db", tmp_path) as storage:
-        await storage.commit(make_batch(*records))
-        found = await read_figures(storage, alert, NOW_US)
-        assert {group: figure.value for group, figure in found.items()} == expected
+    found = await figures_of(storage, changes, *records)
+    assert {group: figure.value for group, figure in found.items()} == expected
 
 
 @pytest.mark.parametrize(
@@ -78,7 +98,7 @@ async def test_a_figure_is_that_of_its_window(
     ],
 )
 async def test_a_figure_of_a_sample_is_marked(
-    tmp_path: Path, changes: dict[str, Any], expected: dict[str, tuple[float | None, bool]]
+    storage: Storage, changes: dict[str, Any], expected: dict[str, tuple[float | None, bool]]
 ) -> None:
     """Where a record in it stands for several: it is an estimate."""
     records = [
@@ -86,12 +106,7 @@ async def test_a_figure_of_a_sample_is_marked(
         make_record(2, project="shop", weight=5.0),
         make_record(3, project="web", status=500),
     ]
-    alert = AlertSettings(
-        **{"name": "a", "url": "http://x/", "above": 1.0, "window_s": 120.0, **changes}
-    )
-    async with await open_storage("sqlite:///records.db", tmp_path) as storage:
-        await storage.commit(make_batch(*records))
-        found = await read_figures(storage, alert, NOW_US)
+    found = await figures_of(storage, changes, *records)
     shown = {group: (figure.value, figure.sampled) for group, figure in found.items()}
     assert shown == expected
 
@@ -109,7 +124,7 @@ async def test_a_figure_of_a_sample_is_marked(
     ],
 )
 async def test_calls_over_a_web_socket_cost_what_they_cost_over_http(
-    tmp_path: Path, changes: dict[str, Any], expected: dict[str, Any], *, has_ended: bool
+    storage: Storage, changes: dict[str, Any], expected: dict[str, Any], *, has_ended: bool
 ) -> None:
     """Each is an event of its own, and counts before its connection has ended."""
     call: dict[str, Any] = {"kind": "event", "level": "debug", "name": "websocket_message"}
@@ -127,13 +142,8 @@ async def test_calls_over_a_web_socket_cost_what_they_cost_over_http(
     )
     if has_ended:
         records.append(make_record(5, project="shop", status=101, model="gpt-5.1"))
-    alert = AlertSettings(
-        **{"name": "a", "url": "http://x/", "above": 1.0, "window_s": 120.0, **changes}
-    )
-    async with await open_storage("sqlite:///records.db", tmp_path) as storage:
-        await storage.commit(make_batch(*records))
-        found = await read_figures(storage, alert, NOW_US)
-        assert {group: figure.value for group, figure in found.items() if figure.value} == expected
+    found = await figures_of(storage, changes, *records)
+    assert {group: figure.value for group, figure in found.items() if figure.value} == expected
 
 
 @pytest.mark.parametrize(
@@ -151,7 +161,7 @@ async def test_calls_over_a_web_socket_cost_what_they_cost_over_http(
     ],
 )  # fmt: skip
 async def test_a_figure_has_the_search_for_its_requests(
-    tmp_path: Path, changes: dict[str, Any], searches: set[str]
+    storage: Storage, changes: dict[str, Any], searches: set[str]
 ) -> None:
     """Which finds them, and those of other groups not."""
     fields: dict[str, Any] = {"status": 500, "endpoint": "/items/{id}", "duration_us": 2000}
@@ -159,17 +169,11 @@ async def test_a_figure_has_the_search_for_its_requests(
         make_record(1, project="my shop", path="/a b", **fields),
         make_record(2, project="web", path="/c", **fields),
     ]
-    alert = AlertSettings(
-        **{"name": "a", "url": "http://x/", "above": 1.0, "window_s": 120.0, **changes}
-    )
-
-    async with await open_storage("sqlite:///records.db", tmp_path) as storage:
-        await storage.commit(make_batch(*records))
-        found = await read_figures(storage, alert, NOW_US)
-        assert {figure.search for figure in found.values()} == searches
-        for figure in found.values():
-            ids = await read_examples(storage, figure.search, 0, NOW_US)
-            assert len(ids) == len(records) / len(found)
+    found = await figures_of(storage, changes, *records)
+    assert {figure.search for figure in found.values()} == searches
+    for figure in found.values():
+        ids = await read_examples(storage, figure.search, 0, NOW_US)
+        assert len(ids) == len(records) / len(found)
 
 
 @dataclass

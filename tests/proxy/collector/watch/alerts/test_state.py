@@ -19,6 +19,13 @@ def alert(**changes: Any) -> AlertSettings:
     return AlertSettings(**(fields | changes))
 
 
+def step(
+    state: State, second: int, value: float | None, *, is_silenced: bool = False, **changes: Any
+) -> None:
+    """Take in the figure of an alert without groups."""
+    state.advance(alert(**changes), figures({"": value}), second * S, is_silenced=is_silenced)
+
+
 def figures(values: Mapping[str, float | None]) -> dict[str, Figure]:
     """Make figures, each with a search of its own."""
     return {group: Figure(value, f"path:/{group}") for group, value in values.items()}
@@ -33,7 +40,7 @@ def test_crossing_the_threshold_is_told_once_and_so_is_the_way_back() -> None:
     """One message at each crossing, none in between."""
     state = State()
     for second, value in enumerate((5.0, 11.0, 12.0, 10.0, None, 20.0)):
-        state.advance(alert(), figures({"": value}), second * S)
+        step(state, second, value)
     assert told(state) == [("", "firing", 11.0), ("", "resolved", 10.0), ("", "firing", 20.0)]
     assert len({message.id for message in state.outbox}) == 3
     assert state.firing["a"][""].since_us == 5 * S
@@ -56,7 +63,7 @@ def test_an_estimate_is_marked_in_what_fires_and_in_its_messages() -> None:
 def test_what_is_missing_fires_below(value: float | None, fires: bool) -> None:
     """A count of 0 is below the threshold, an undefined figure is not."""
     state = State()
-    state.advance(alert(above=None, below=1.0), figures({"": value}), S)
+    step(state, 1, value, above=None, below=1.0)
     assert bool(state.outbox) == fires
 
 
@@ -78,26 +85,26 @@ def test_the_same_step_makes_the_same_message() -> None:
     """After a kill or on another sidecar: the id follows from the stored state, not from a clock."""
     stored = msgspec.json.encode(State(seed="s"))
     ids = []
-    for now_us in (S, 2 * S):
+    for second in (1, 2):
         state = msgspec.json.decode(stored, type=State)
-        state.advance(alert(), figures({"": 11.0}), now_us)
+        step(state, second, 11.0)
         ids.append(state.outbox[0].id)
 
     assert ids[0] == ids[1]
     other = State(seed="t")
-    other.advance(alert(), figures({"": 11.0}), S)
+    step(other, 1, 11.0)
     assert other.outbox[0].id != ids[0]
 
 
 def test_a_silenced_alert_is_told_of_when_the_silence_is_over() -> None:
     """If it still fires then. Its end is reported only where its beginning was."""
     state = State()
-    state.advance(alert(), figures({"": 11.0}), S, is_silenced=True)
-    state.advance(alert(), figures({"": 1.0}), 2 * S, is_silenced=True)
-    state.advance(alert(), figures({"": 12.0}), 3 * S, is_silenced=True)
+    step(state, 1, 11.0, is_silenced=True)
+    step(state, 2, 1.0, is_silenced=True)
+    step(state, 3, 12.0, is_silenced=True)
     assert told(state) == []
-    state.advance(alert(), figures({"": 13.0}), 4 * S)
-    state.advance(alert(), figures({"": 1.0}), 5 * S, is_silenced=True)
+    step(state, 4, 13.0)
+    step(state, 5, 1.0, is_silenced=True)
     assert told(state) == [("", "firing", 13.0), ("", "resolved", 1.0)]
 
 
@@ -105,22 +112,22 @@ def test_it_is_told_again_where_that_is_wanted() -> None:
     """While it fires, every `repeat_s`, each time under a new id."""
     state = State()
     for second in range(0, 25, 5):
-        state.advance(alert(repeat_s=10), figures({"": 11.0}), (second + 1) * S)
+        step(state, second + 1, 11.0, repeat_s=10)
     assert len({message.id for message in state.outbox}) == len(state.outbox) == 3
 
 
 def test_what_is_no_longer_configured_or_too_old_is_given_up() -> None:
     """And counted. The history stays bounded."""
     state = State()
-    state.advance(alert(), figures({"": 11.0}), S)
-    state.advance(alert(name="b"), figures({"": 11.0}), S)
+    step(state, 1, 11.0)
+    step(state, 1, 11.0, name="b")
     state.forget({"a"}, 2 * S)
     assert [message.alert for message in state.outbox] == ["a"]
     state.forget({"a"}, 2 * S + EXPIRES_US)
     assert (state.outbox, state.dropped) == ([], 2)
 
     for second in range(2 * MAX_HISTORY):
-        state.advance(alert(), figures({"": 11.0 if second % 2 else 1.0}), second * S)
+        step(state, second, 11.0 if second % 2 else 1.0)
         for message in state.outbox[:]:
             state.settle(message, second * S)
 
@@ -135,13 +142,13 @@ def test_what_does_not_last_is_not_told() -> None:
     state = State()
     for second, value in ((0, 11.0), (20, 12.0), (40, 9.0), (50, 11.0), (80, 12.0), (109, 13.0)):
         state = msgspec.json.decode(msgspec.json.encode(state), type=State)
-        state.advance(alert(for_s=60), figures({"": value}), second * S)
+        step(state, second, value, for_s=60)
     assert told(state) == []
-    state.advance(alert(for_s=60), figures({"": 14.0}), 110 * S)
+    step(state, 110, 14.0, for_s=60)
     assert told(state) == [("", "firing", 14.0)]
     assert state.firing["a"][""].since_us == 50 * S
     assert state.pending == {}
-    state.advance(alert(for_s=60), figures({"": 1.0}), 111 * S)
+    step(state, 111, 1.0, for_s=60)
     assert told(state)[1:] == [("", "resolved", 1.0)]
 
 
@@ -184,7 +191,7 @@ def test_what_comes_and_goes_around_the_threshold_is_told_once(
     """A group that fires is over behind the second threshold; others are judged by the first."""
     state = State()
     for second, value in enumerate(values, 1):
-        state.advance(alert(**settings), figures({"": value}), second * S)
+        step(state, second, value, **settings)
     assert [(status, value) for _, status, value in told(state)] == expected
 
 
