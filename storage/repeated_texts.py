@@ -1,10 +1,10 @@
 """Results for large texts that occur again and again, byte for byte: scripts, style sheets, pages
 and answers that never change.
 
-Strategy: a text is known by its digest. The digest is only computed where a text of the same
-length, with the same bytes at both ends and in the middle, was seen before; so a text that occurs
-once costs a microsecond, and one that occurs for the third time a thousandth of what it cost first.
-What was not used for longest is forgotten.
+Strategy: a text is known by its digest. Most texts occur once, and need none: the digest is only
+computed after another text of the same length, with the same bytes at both ends and in the middle.
+A text that occurs once costs a microsecond, and one that occurs for the third time a digest, 1 ns a
+byte. The least recently used results are forgotten.
 
 Invariant: a result is returned only for the bytes, and the kind, that it was kept for.
 """

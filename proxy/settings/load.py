@@ -359,7 +359,7 @@ def _effective_egress(
     if not egress.listen:
         return egress
     proxy, excepted = proxy_in(environ)
-    # As for curl, HTTP_PROXY is no such variable: a CGI program has a client's field `Proxy` there.
+    # As in curl, HTTP_PROXY is not read: in a CGI program a client's field `Proxy` sets it.
     http_proxy = environ.get("http_proxy", "")
     return msgspec.structs.replace(
         egress,
