@@ -77,7 +77,8 @@ class Command(click.Command):
         }
         for each in self.get_params(ctx):
             if isinstance(each, click.Option) and (record := each.get_help_record(ctx)):
-                panels[getattr(each, "panel", OWN_PANEL)].append(record)
+                panel = each.panel if isinstance(each, PanelOption) else OWN_PANEL
+                panels[panel].append(record)
 
         for title, records in panels.items():
             if records:

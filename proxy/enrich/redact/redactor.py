@@ -312,30 +312,26 @@ class Redactor:
             tail = b""
         kind = b"%s\n%s" % (content_type, tail) if is_truncated else content_type
         key = self._clean.key_of(head, kind)
-        redact = partial(
-            self._redact_windows, content_type, is_truncated, is_clean=is_clean, content=content
+        if key is not None and (kept := self._clean.get(key)) is not None:
+            head_bytes, tail_bytes = kept
+            return head[:head_bytes], tail[len(tail) - tail_bytes :]
+
+        hits = self.hits.total()
+        shown_head, shown_tail = self._redact_windows(
+            head, tail, content_type, is_truncated, is_clean=is_clean, content=content
         )
-        if key is None:
-            return redact(head, tail)
-
-        kept = self._clean.get(key)
-        if kept is None:
-            hits = self.hits.total()
-            shown_head, shown_tail = redact(head, tail)
+        if key is not None and hits == self.hits.total():
             is_cut_only = head.startswith(shown_head) and tail.endswith(shown_tail)
-            if is_cut_only and hits == self.hits.total():
+            if is_cut_only:
                 self._clean.put(key, (len(shown_head), len(shown_tail)))
-            return shown_head, shown_tail
-
-        head_bytes, tail_bytes = kept
-        return head[:head_bytes], tail[len(tail) - tail_bytes :]
+        return shown_head, shown_tail
 
     def _redact_windows(
         self,
-        content_type: bytes,
-        is_truncated: bool,
         head: bytes,
         tail: bytes,
+        content_type: bytes,
+        is_truncated: bool,
         *,
         is_clean: bool,
         content: Content | None,
