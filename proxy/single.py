@@ -80,7 +80,9 @@ async def _serve(settings: Settings, context: RootContext) -> int:
 
                 segment.let_go()
 
-        return 1 if plane.unsettled_records else 0
+        if plane.unsettled_records:
+            return 1
+        return 0
     finally:
         segment.close()
         wakeup.close()

@@ -282,7 +282,9 @@ class Summary:
 
 def class_name(number: int) -> str:
     """Return the name of a status class by its first digit: `2xx` for 2, `none` for 0."""
-    return f"{number}xx" if number else "none"
+    if number:
+        return f"{number}xx"
+    return "none"
 
 
 def most_frequent(counts: Mapping[str, float], limit: int) -> list[tuple[str, int]]:
@@ -442,7 +444,10 @@ def top_of(
     merged_rows = [row for row in most(rows) if not row.is_empty]
     if durations.keys() == {row.names for row in merged_rows if row.exchanges}:
         for row in merged_rows:
-            row.durations.values = sorted(durations[row.names]) if row.exchanges else None
+            if row.exchanges:
+                row.durations.values = sorted(durations[row.names])
+            else:
+                row.durations.values = None
 
     return Top(merged_rows, seen, complete)
 

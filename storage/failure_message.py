@@ -80,7 +80,9 @@ def line_of(message: str) -> str | None:
 
 def _said_by(record: Record, head: bytes, body: Body) -> str:
     if body.head[:1] in (b"{", b"["):
-        return "" if body.truncated else _said(_json_of(body.head))
+        if body.truncated:
+            return ""
+        return _said(_json_of(body.head))
     kind = next(header_values(head, "content-type"), "")
     is_refusal = record.status is not None and record.status >= _FIRST_REFUSAL
     if not is_refusal or not kind.lower().startswith("text/plain"):

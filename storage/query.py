@@ -324,7 +324,9 @@ class Replica:
             return "away"
         if self.has_all is None:
             return "unknown"
-        return "whole" if self.has_all else "left_out"
+        if self.has_all:
+            return "whole"
+        return "left_out"
 
 
 REPLICA_STATES: Final = ("whole", "left_out", "away", "unknown")

@@ -265,7 +265,10 @@ class Record(msgspec.Struct, gc=False):
         """Path and query; for an outgoing call the whole URL, for a tunnel host and port."""
         if self.path is None:
             return None
-        target = self.path if self.query is None else f"{self.path}?{self.query}"
+        if self.query is None:
+            target = self.path
+        else:
+            target = f"{self.path}?{self.query}"
         if self.direction == "in" or not target.startswith("/"):
             return target
         return f"{self.scheme}://{self.host}{target}"
@@ -276,7 +279,9 @@ class Record(msgspec.Struct, gc=False):
         for a CONNECT: these last as long as they are used.
         """
         is_connection = self.status == SWITCHING_PROTOCOLS or self.method == "CONNECT"
-        return None if self.kind == "event" or is_connection else self.duration_us
+        if self.kind == "event" or is_connection:
+            return None
+        return self.duration_us
 
     @property
     def has_messages(self) -> bool:

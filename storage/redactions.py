@@ -37,7 +37,9 @@ def united(*some: Redactions) -> Redactions:
     """Add up the redactions of the parts of a record."""
     parts = [each for each in some if each is not None]
     if len(parts) < 2:
-        return parts[0] if parts else None
+        if parts:
+            return parts[0]
+        return None
 
     total: Counter[str] = Counter()
     for part in parts:

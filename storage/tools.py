@@ -195,7 +195,9 @@ def sort_key(sort: ToolSort, call: ToolCall) -> float:
         return call.started_at_us
     if sort == "cost":
         return call.cost_usd
-    return -1 if call.latency_us is None else call.latency_us
+    if call.latency_us is None:
+        return -1
+    return call.latency_us
 
 
 def search_text(*parts: bytes | None) -> str:

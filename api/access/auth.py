@@ -45,7 +45,9 @@ def cookie_path(name: str) -> str:
     """Return the path of a cookie; empty means the folder of /login as seen by the browser (RFC
     6265 §5.1.4).
     """
-    return "/" if name.startswith("__Host-") else ""
+    if name.startswith("__Host-"):
+        return "/"
+    return ""
 
 
 def read_credential(authorization: str | None) -> str | None:

@@ -56,7 +56,10 @@ def front_of(
         for name in ("Proto", "Host", "Prefix")
     )
     # Only the last address was added by the sender.
-    client = headers.get("X-Forwarded-For", "").rpartition(",")[2].strip() if is_trusted else ""
+    if is_trusted:
+        client = headers.get("X-Forwarded-For", "").rpartition(",")[2].strip()
+    else:
+        client = ""
     prefix = prefix.rstrip("/")
     return Front(
         base_path=prefix if _BASE_PATH.fullmatch(prefix) else base_path,

@@ -25,7 +25,9 @@ def authority_of(target: str, host_fields: Sequence[str]) -> str:
     absolute = _ABSOLUTE.match(target)
     if absolute is not None:
         return absolute[1]
-    return host_fields[0] if len(host_fields) == 1 else ""
+    if len(host_fields) == 1:
+        return host_fields[0]
+    return ""
 
 
 def host_name(authority: str) -> str:

@@ -80,7 +80,9 @@ class Credentials:
             for credential in credentials
             if hmac.compare_digest(digest, credential.digest)
         ]
-        return found[0] if found else None
+        if found:
+            return found[0]
+        return None
 
 
 def intersect(one: Scope, other: Scope) -> Scope:

@@ -133,7 +133,9 @@ def _field_value(value: str | list[str] | None) -> str | None:
     """Return a value, or all values of a name joined: if only their order differs, they are one
     change.
     """
-    return ", ".join(value) if isinstance(value, list) else value
+    if isinstance(value, list):
+        return ", ".join(value)
+    return value
 
 
 def read_form(text: str) -> Fields:
@@ -199,7 +201,10 @@ def _last_path(value: Any) -> Path:
     """Return the path of the last value of a document. A cut document was cut there."""
     path: Path = ()
     while isinstance(value, dict | list) and value:
-        last = next(reversed(value)) if isinstance(value, dict) else len(value) - 1
+        if isinstance(value, dict):
+            last = next(reversed(value))
+        else:
+            last = len(value) - 1
         path = (*path, last)
         value = value[last]
     return path

@@ -99,7 +99,9 @@ def _number(text: str) -> float | int:
     number = float(text)
     if not math.isfinite(number):
         raise ValueError(f"the number {text[:20]} exceeds the range of a double")
-    return int(number) if number.is_integer() else number
+    if number.is_integer():
+        return int(number)
+    return number
 
 
 _READER: Final = json.JSONDecoder(parse_float=_number, parse_constant=str)

@@ -44,7 +44,9 @@ class BodyPart(NamedTuple):
 
     def _parameter(self, pattern: re.Pattern[str]) -> str:
         found = pattern.search(self.headers.get("content-disposition", ""))
-        return found[1] if found else ""
+        if found:
+            return found[1]
+        return ""
 
 
 def split_parts(body: bytes) -> list[BodyPart]:

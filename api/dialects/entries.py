@@ -90,7 +90,9 @@ class Halves:
         """Kinds of records with wanted entries; undefined if none are wanted."""
         if not self.event:
             return "exchange"
-        return "all" if self.per_exchange else "event"
+        if self.per_exchange:
+            return "all"
+        return "event"
 
     @property
     def uniform(self) -> int | None:
@@ -258,7 +260,9 @@ def body_fields(name: str, body: Body | None, size: int) -> dict[str, object]:
     """
     if body is None or body.omitted is not None:
         absent: dict[str, object] = {name: None, "bodyBytes": size, "bodyTruncated": False}
-        return {**absent, "bodyOmitted": True} if size else absent
+        if size:
+            return {**absent, "bodyOmitted": True}
+        return absent
     encoding, text = joined_text(body)
     shown: dict[str, object] = {name: text, "bodyBytes": body.size, "bodyTruncated": body.truncated}
     if encoding == "base64":

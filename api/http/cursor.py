@@ -26,7 +26,9 @@ def encode_cursor(order: Order, seq: int) -> str:
 
 def cursor_after(order: Order, seq: int | None) -> str | None:
     """Return the `next_cursor` of a page; None after the last one."""
-    return None if seq is None else encode_cursor(order, seq)
+    if seq is None:
+        return None
+    return encode_cursor(order, seq)
 
 
 def decode_cursor(text: str) -> tuple[Order, int]:

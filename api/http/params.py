@@ -88,7 +88,9 @@ def read_clamped(query: Query, name: str, default: int, maximum: int) -> int:
 
 def read_optional_int(query: Query, name: str) -> int | None:
     """Read an integer as `read_int` does; None if the parameter is absent."""
-    return read_int(query, name, 0) if name in query else None
+    if name in query:
+        return read_int(query, name, 0)
+    return None
 
 
 def read_amount(query: Query, name: str) -> float:
@@ -224,7 +226,9 @@ def _instead_of(name: str, known: frozenset[str]) -> str:
     if word is not None and "query" in known:
         return f"query={name}:… instead, or {parameters}"
     near = get_close_matches(name, known, n=1)
-    return f"{near[0]}, or {parameters}" if near else parameters
+    if near:
+        return f"{near[0]}, or {parameters}"
+    return parameters
 
 
 def refuse_unknown(query: Query, known: frozenset[str], lists: Collection[str] = LISTS) -> None:

@@ -43,7 +43,9 @@ def filled(kind: type[Filled], /, *sources: object, **members: Any) -> Filled:
 
 def true_or_unset(value: bool) -> Literal[True] | UnsetType:
     """Return True, or UNSET for False, for a JSON member that is shown only if it is true."""
-    return True if value else UNSET
+    if value:
+        return True
+    return UNSET
 
 
 async def encode_rows(rows: Iterable[Row], project: Callable[[Row], Shown]) -> list[Shown]:

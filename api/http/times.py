@@ -60,4 +60,6 @@ def _format_second(seconds: int) -> str:
 
 def format_time_or_none(time_us: int | None) -> str | None:
     """Format Unix µs as `format_time` does; None stays None."""
-    return None if time_us is None else format_time(time_us)
+    if time_us is None:
+        return None
+    return format_time(time_us)

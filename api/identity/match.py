@@ -147,10 +147,14 @@ def level_of(recorded: Request, answer: Answer, asked: Request) -> Level:
     ours = keys_of(recorded)
     theirs = keys_of(asked)
     if allowed and ours.loose == theirs.loose:
-        return allowed if ours.exact == theirs.exact else Level.SAME
+        if ours.exact == theirs.exact:
+            return allowed
+        return Level.SAME
 
     is_same_endpoint = recorded.endpoint == asked.endpoint and _method(recorded) == _method(asked)
-    return Level.ENDPOINT if is_same_endpoint else Level.NONE
+    if is_same_endpoint:
+        return Level.ENDPOINT
+    return Level.NONE
 
 
 def _method(request: Request) -> str:

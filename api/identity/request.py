@@ -91,7 +91,9 @@ def _query(text: str) -> Document:
 
 def _json_or_text(text: str) -> Any:
     try:
-        return parse(text) if text.startswith(("{", "[")) else text
+        if text.startswith(("{", "[")):
+            return parse(text)
+        return text
     except ValueError:
         return text
 

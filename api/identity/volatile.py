@@ -73,4 +73,6 @@ def masked(value: Any, is_masked: Predicate, name: str = "") -> Any:
         return {key: masked(each, is_masked, key) for key, each in value.items()}
     if isinstance(value, list):
         return [masked(each, is_masked, name) for each in value]
-    return _MASK if is_masked(name, value) else value
+    if is_masked(name, value):
+        return _MASK
+    return value

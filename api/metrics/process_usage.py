@@ -104,4 +104,6 @@ def _max_fds(limits: Path) -> int | None:
         return None
 
     soft = line.split()[3]
-    return None if soft == _UNLIMITED else int(soft)
+    if soft == _UNLIMITED:
+        return None
+    return int(soft)

@@ -195,7 +195,9 @@ async def _find(storage: Storage, text: str) -> bytes:
     if len(ids) > 1:
         raise Refused(404, f"several conversations begin with {text!r}; give more of the id")
 
-    return ids[0] if ids else b""
+    if ids:
+        return ids[0]
+    return b""
 
 
 async def _titles(storage: Storage, found: Sequence[Conversation]) -> list[str | None]:

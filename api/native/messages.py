@@ -211,4 +211,6 @@ def _belongs(event: Record, record: Record) -> bool:
 
 def _data_of(event: Record) -> dict[str, Any]:
     data = read_json(event.data)
-    return data if isinstance(data, dict) else {}
+    if isinstance(data, dict):
+        return data
+    return {}

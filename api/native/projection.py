@@ -165,7 +165,9 @@ def exact_target(line: str | None) -> str | None:
         target = ""
     else:
         target = line.partition(" ")[2].rpartition(" ")[0]
-    return target if target.startswith("/") else None
+    if target.startswith("/"):
+        return target
+    return None
 
 
 def exact_head(message: Mapping[str, Any]) -> tuple[str | None, list[tuple[str, str]]]:

@@ -229,7 +229,10 @@ async def _download(request: web.Request, side: BodySide) -> web.Response:
     if payload is None:
         body = None
     else:
-        body = payload.request_body if side == "request" else payload.response_body
+        if side == "request":
+            body = payload.request_body
+        else:
+            body = payload.response_body
     if body is None:
         raise Refused(404, f"no {side} body is stored for record {format_id(record.id)}")
     if body.omitted is not None:

@@ -72,4 +72,6 @@ def project_call(call: ToolCall) -> ToolLog:
 
 
 def _raw(value: bytes | None) -> msgspec.Raw | None:
-    return None if value is None else msgspec.Raw(value)
+    if value is None:
+        return None
+    return msgspec.Raw(value)

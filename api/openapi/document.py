@@ -154,7 +154,9 @@ def _responses(route: Route, operation: Operation, schemas: dict[str, Any]) -> d
 
 
 def _content(content: dict[str, Any]) -> dict[str, Any]:
-    return {"content": content} if content else {}
+    if content:
+        return {"content": content}
+    return {}
 
 
 _DESCRIPTIONS: Final = {

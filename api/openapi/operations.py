@@ -175,7 +175,9 @@ def _filter(name: str) -> Schema:
     """Return the schema of a filter, described like its word of the search."""
     schema = _SOME.get(name, TEXTS if name in LISTS else TEXT)
     word = find_word(name)
-    return schema if word is None else {"description": word.help} | schema
+    if word is None:
+        return schema
+    return {"description": word.help} | schema
 
 
 FILTERS: Final[dict[str, Schema]] = {name: _filter(name) for name in sorted((SEARCH, *PARAMETERS))}

@@ -76,7 +76,9 @@ def percent_encoded(text: str) -> str:
 def ascii_host(host: str) -> str:
     """Return a host as clients send it: an international name in its ASCII form (RFC 5891)."""
     try:
-        return host if host.isascii() else URL(f"http://{host}").raw_authority
+        if host.isascii():
+            return host
+        return URL(f"http://{host}").raw_authority
     except ValueError:
         return host
 
@@ -144,7 +146,9 @@ def _body(message: Line, content: Line, size: int) -> Line | None:
     if comment.startswith(_CUT):
         return _missing(size, coding, comment)
     if not text:
-        return _missing(size, coding) if size or comment else None
+        if size or comment:
+            return _missing(size, coding)
+        return None
     kind = _field(message, "content-type").lower()
     if kind.startswith("application/grpc") and "+json" not in kind and text.startswith("["):
         # Messages in the form of a record. Their coding is not in the archive.
@@ -189,4 +193,6 @@ def _form(params: Sequence[Line], content_type: str) -> str | None:
 
 def _encoded(text: str) -> str:
     """Encode a name or a value, unless it is already encoded, as some browsers write it."""
-    return text if _SENT.fullmatch(text) else quote_plus(text)
+    if _SENT.fullmatch(text):
+        return text
+    return quote_plus(text)

@@ -35,4 +35,6 @@ def read_event_id(text: str | None) -> int | None:
     if not (text.isascii() and text.isdigit()) or len(text) > 19:
         return None
     number = int(text)
-    return number if number <= MAX_EVENT_ID else None
+    if number <= MAX_EVENT_ID:
+        return number
+    return None

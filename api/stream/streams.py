@@ -173,7 +173,10 @@ class _Stream:
     def _watch_acknowledgements(self) -> None:
         """Let the kernel close a connection whose peer vanished or never reads."""
         transport = self._request.transport
-        sock = None if transport is None else transport.get_extra_info("socket")
+        if transport is None:
+            sock = None
+        else:
+            sock = transport.get_extra_info("socket")
         if sock is not None and sock.family in (socket.AF_INET, socket.AF_INET6):
             sock.setsockopt(
                 socket.IPPROTO_TCP,

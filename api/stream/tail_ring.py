@@ -66,12 +66,16 @@ class TailRing:
     @property
     def first_seq(self) -> int | None:
         """The oldest record kept; None when empty."""
-        return self._slots[0].record.seq if self._slots else None
+        if self._slots:
+            return self._slots[0].record.seq
+        return None
 
     @property
     def last_seq(self) -> int | None:
         """The newest record kept; None when empty."""
-        return self._slots[-1].record.seq if self._slots else None
+        if self._slots:
+            return self._slots[-1].record.seq
+        return None
 
     def extend(self, records: Iterable[Record]) -> None:
         """Append committed records, in order of `seq`; the oldest go."""

@@ -23,7 +23,9 @@ def field_of(flag: str) -> str | None:
     word, dot, rest = flag.removeprefix("--").partition(".")
     name = f"{word.replace('-', '_')}{dot}{rest}"
     is_field = name == SEARCH or name in PARAMETERS or word_of(name) is not None
-    return name if is_field and flag.startswith("--") else None
+    if is_field and flag.startswith("--"):
+        return name
+    return None
 
 
 def flags() -> list[str]:

@@ -86,7 +86,9 @@ async def _serve(options: argparse.Namespace, settings: Settings) -> int:
             await _await_workers(plane, settings.proxy.limits.drain_timeout_s + WORKERS_GONE_S)
 
     is_complete = not plane.unsettled_records and not plane.sources.given_up
-    return 0 if is_complete or plane.is_handing_over else 1
+    if is_complete or plane.is_handing_over:
+        return 0
+    return 1
 
 
 async def _await_workers(plane: ControlPlane, timeout_s: float) -> None:

@@ -172,11 +172,15 @@ def _local_time(second: int) -> str:
 
 def _text(value: str | None) -> str:
     """Return the text of a quoted column, escaped; `-` for an empty or unknown one."""
-    return _UNSAFE.sub(_escape, value) if value else "-"
+    if value:
+        return _UNSAFE.sub(_escape, value)
+    return "-"
 
 
 def _word(value: str | None) -> str:
-    return _UNSAFE_WORD.sub(_escape, value) if value else "-"
+    if value:
+        return _UNSAFE_WORD.sub(_escape, value)
+    return "-"
 
 
 def _escape(found: re.Match[str]) -> str:

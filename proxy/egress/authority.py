@@ -162,7 +162,9 @@ def _locked(directory: Path) -> Iterator[None]:
 
 def _open(directory: Path) -> Authority:
     exists = (directory / CERTIFICATE_FILE).exists()
-    return _load(directory) if exists else _make(directory)
+    if exists:
+        return _load(directory)
+    return _make(directory)
 
 
 def _load(directory: Path) -> Authority:

@@ -296,7 +296,9 @@ class RecordBuilder:
             data["error_message"] = self._redactor.redact_value(message).decode(errors="replace")
         if not captured.flags & FLAG_HEADS_OFF:
             data |= self._dropped_heads(captured)
-        return msgspec.json.encode(data) if data else None
+        if data:
+            return msgspec.json.encode(data)
+        return None
 
     def _dropped_heads(self, captured: CapturedExchange) -> dict[str, object]:
         """Return the head of a refused response, and the names of trailers that were dropped."""
@@ -423,7 +425,10 @@ class RecordBuilder:
             if exchange.status == SWITCHING_PROTOCOLS or _GRPC in exchange.head:
                 decoded = self._decode_in_flight(exchange, descriptor)
                 record = self._in_flight(exchange, descriptor, decoded, exchange.status)
-                head = _request_head(decoded).request_head if decoded.request.redacted else b""
+                if decoded.request.redacted:
+                    head = _request_head(decoded).request_head
+                else:
+                    head = b""
                 heads = head, b""
                 self.connections.add(record.id, Connection.of(record, heads))
 

@@ -25,7 +25,9 @@ class BodyFramer:
     @property
     def in_hand(self) -> int:
         """Return how many bytes were fed and not read yet."""
-        return 0 if self._decoder is None else self._decoder.in_hand
+        if self._decoder is None:
+            return 0
+        return self._decoder.in_hand
 
     @property
     def trailers(self) -> bytes:

@@ -225,7 +225,9 @@ class ChunkedDecoder:
         if self._state == _DATA_END:
             if not b"\r\n".startswith(data[at : at + 2]):
                 raise ChunkError("chunk data is longer than its size")
-            return at if len(data) - at >= 2 else -1
+            if len(data) - at >= 2:
+                return at
+            return -1
 
         line_end = data.find(b"\r\n", at, at + MAX_LINE_BYTES + 2)
         if line_end < 0:

@@ -84,7 +84,9 @@ class RequestHead:
         lines = self.lines
         if without:
             lines = [line for line in lines if not is_named(line, without)]
-        return b"\r\n".join(lines) + b"\r\n" if lines else b""
+        if lines:
+            return b"\r\n".join(lines) + b"\r\n"
+        return b""
 
     def with_host(self, host: bytes) -> "RequestHead":
         """Return a copy with the authority of an absolute-form target as host (RFC 9112 §3.2.2)."""

@@ -73,7 +73,9 @@ class ResponseHead:
         """Return the number of body bytes that follow; -1 if chunked, or until the connection ends."""
         if method == b"HEAD" or self.has_no_body:
             return 0
-        return -1 if self.is_chunked else self.content_length
+        if self.is_chunked:
+            return -1
+        return self.content_length
 
 
 def parse_response_head(

@@ -192,7 +192,9 @@ class Connection:
             )
             if at
         ]
-        return min(due) if due and not self.is_ended else 0
+        if due and not self.is_ended:
+            return min(due)
+        return 0
 
     def check(self, now_ns: int) -> list[Event]:
         """Finish a drain, send delayed data, and end a connection without SETTINGS, as far as each
@@ -329,7 +331,9 @@ class Connection:
             or stream.is_local_ended
             or self.is_ended
         )
-        return None if is_over else stream
+        if is_over:
+            return None
+        return stream
 
     def _pump(self, stream: Stream, now_ns: int) -> bool:
         self.output.pump(now_ns)

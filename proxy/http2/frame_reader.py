@@ -60,7 +60,9 @@ class FrameReader:
         `stream_id`.
         """
         is_data = self.in_hand > HEADER_BYTES and self._data[self._at + 3] == frames.DATA
-        return self.in_hand - HEADER_BYTES if is_data and not self.has_more else 0
+        if is_data and not self.has_more:
+            return self.in_hand - HEADER_BYTES
+        return 0
 
     @property
     def is_within_frame(self) -> bool:

@@ -188,7 +188,9 @@ class EarlyConnection(ABC):
         """Return the time since which the connection has waited for its first request; 0 if it is
         gone or handed over.
         """
-        return self.since_ns if self._is_waiting else 0
+        if self._is_waiting:
+            return self.since_ns
+        return 0
 
     def evict(self, reason: str) -> None:
         """Close the connection now without an answer, because no request has come."""

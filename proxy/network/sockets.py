@@ -100,7 +100,9 @@ def untaken_bytes(transport: asyncio.Transport) -> int:
     if not unsent or own.family == socket.AF_UNIX or transport.get_write_buffer_size():
         return unsent
     waiting = fcntl.ioctl(own.fileno(), _SIOCOUTQNSD, bytes(_INT.size))
-    return unsent if _INT.unpack(waiting)[0] else 0
+    if _INT.unpack(waiting)[0]:
+        return unsent
+    return 0
 
 
 def is_flushing(transport: asyncio.Transport) -> bool:

@@ -253,4 +253,6 @@ def _split_host(host: str | None) -> tuple[str | None, int | None]:
 
 
 def _seconds(duration_us: int | None) -> float | None:
-    return None if duration_us is None else duration_us / 1e6
+    if duration_us is None:
+        return None
+    return duration_us / 1e6

@@ -137,7 +137,10 @@ def _name_of(record: Record) -> str:
         return (record.endpoint or record.path).removeprefix("/")
 
     method = attributes.known_method(record)
-    method = "HTTP" if method in (None, attributes.OTHER_METHOD) else method
+    if method in (None, attributes.OTHER_METHOD):
+        method = "HTTP"
+    else:
+        method = method
     return " ".join(filter(None, (method, record.endpoint)))
 
 
@@ -148,12 +151,16 @@ def _members(value: object) -> dict[str, object]:
             value = msgspec.json.decode(value)
         except (msgspec.DecodeError, RecursionError):
             return {}
-    return value if isinstance(value, dict) else {}
+    if isinstance(value, dict):
+        return value
+    return {}
 
 
 def _text(members: dict[str, object], name: str) -> str | None:
     value = members.get(name)
-    return str(value) if isinstance(value, str | int) else None
+    if isinstance(value, str | int):
+        return str(value)
+    return None
 
 
 def log_record(record: Record) -> LogRecord | None:

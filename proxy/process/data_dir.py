@@ -291,7 +291,9 @@ def read_state(path: Path) -> dict[str, Any]:
             return {}
         raise
 
-    return state if isinstance(state, dict) else {}
+    if isinstance(state, dict):
+        return state
+    return {}
 
 
 def update_state(path: Path, **members: Any) -> None:

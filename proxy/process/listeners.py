@@ -81,7 +81,10 @@ def open_listeners(
         inherited = _inherited(environ, addresses, undo)
         data = _data_listeners(settings["proxy"], inherited.get("data"), undo)
         outgoing = settings.get("egress", {}).get("listen")
-        egress = _reuse_port(outgoing, len(data), undo, "[egress] listen") if outgoing else []
+        if outgoing:
+            egress = _reuse_port(outgoing, len(data), undo, "[egress] listen")
+        else:
+            egress = []
         admin = inherited.get("admin") or _listen(settings["admin"]["listen"], "--admin-listen")
         undo.callback(admin.close)
         metrics, health = (
@@ -356,7 +359,9 @@ def host_port(host: str, port: int) -> str:
 
 def url_host(host: str) -> str:
     """Return a host as URLs have it, with brackets around an IPv6 address."""
-    return f"[{host}]" if ":" in host else host
+    if ":" in host:
+        return f"[{host}]"
+    return host
 
 
 def url_address(listener: socket.socket) -> tuple[str, int]:

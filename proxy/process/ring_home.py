@@ -58,7 +58,9 @@ class RingHome:
         """Return the descriptors that a child inherits, so that the ring directory stays claimed
         while the child lives.
         """
-        return [] if self.path is None else [self.lock_fd]
+        if self.path is None:
+            return []
+        return [self.lock_fd]
 
     def release(self) -> None:
         """Release the directory. It is removed if it has no rings."""
@@ -264,7 +266,9 @@ def waiting_in(ring: Path) -> int:
             page = file.read(_CELLS_END)
     except OSError:
         return 0
-    return _waiting(page) if page.startswith(_MAGIC) else 0
+    if page.startswith(_MAGIC):
+        return _waiting(page)
+    return 0
 
 
 def unread_in(fd: int) -> int | None:
@@ -282,7 +286,9 @@ def _waiting(page: bytes) -> int:
         return 0
     cells = (page[at : at + 8] for at in (HEAD_AT, PUSHED_AT, RELEASED_AT))
     head, pushed, released = (int.from_bytes(cell, sys.byteorder) for cell in cells)
-    return int(head & ~0b111 > released) if released else pushed
+    if released:
+        return int(head & ~0b111 > released)
+    return pushed
 
 
 def _is_abandoned(path: Path) -> bool:
@@ -354,7 +360,9 @@ def _owner(path: Path) -> dict[str, Any]:
         owner = json.loads((path / _OWNER).read_text())
     except (OSError, ValueError):
         return {}
-    return owner if isinstance(owner, dict) else {}
+    if isinstance(owner, dict):
+        return owner
+    return {}
 
 
 def _rings(path: Path) -> list[Path]:

@@ -84,7 +84,9 @@ def context_chooser(preferred: ssl.SSLContext, other: ssl.SSLContext) -> Context
         end = at + 2 + int.from_bytes(hello[at : at + 2], "big")
         offered = {int.from_bytes(hello[each : each + 2], "big") for each in range(at + 2, end, 2)}
         is_unfit = at + 2 < end <= len(hello) and fit.isdisjoint(offered)
-        return other if is_unfit else preferred
+        if is_unfit:
+            return other
+        return preferred
 
     return choose
 

@@ -126,7 +126,9 @@ class CaptureWindows:
                     self._is_call.clear()
                 self._is_call[line] = is_call
 
-        return self.call if is_call else self.plain
+        if is_call:
+            return self.call
+        return self.plain
 
     def of_response(self, request_head: bytes, *, is_event_stream: bool) -> Windows:
         """Return the windows of a response. A POST that is answered with events is a call, too."""

@@ -89,7 +89,9 @@ class Via:
     @property
     def credentials_line(self) -> bytes:
         """The field line for a request to the proxy; empty without credentials."""
-        return b"Proxy-Authorization: %b\r\n" % self.credentials if self.credentials else b""
+        if self.credentials:
+            return b"Proxy-Authorization: %b\r\n" % self.credentials
+        return b""
 
 
 def parse_address(text: str) -> tuple[str, int]:
@@ -212,7 +214,9 @@ def via_for(upstream: UpstreamAddress, proxy: str, excepted: str) -> str:
     is_excepted = is_excepted or any(
         _is_in_network(upstream.host, text.strip()) for text in excepted.split(",")
     )
-    return "" if is_excepted else proxy
+    if is_excepted:
+        return ""
+    return proxy
 
 
 def _is_in_network(host: str, text: str) -> bool:

@@ -69,5 +69,8 @@ def _check_authorities(file: str) -> Iterator[Problem]:
     try:
         ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(file)
     except OSError as error:
-        reason = error.strerror if not isinstance(error, ssl.SSLError) else "holds no certificate"
+        if not isinstance(error, ssl.SSLError):
+            reason = error.strerror
+        else:
+            reason = "holds no certificate"
         yield "egress.upstream_ca", f"cannot be used: {reason}, got {file!r}"

@@ -193,4 +193,6 @@ def _range(kind: type, bounds: msgspec.Meta) -> str:
     if least is not None:
         return f", at least {least}{unit}"
 
-    return "" if most is None else f", at most {most}{unit}"
+    if most is None:
+        return ""
+    return f", at most {most}{unit}"

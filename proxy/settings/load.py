@@ -386,8 +386,13 @@ def _describe(name: str, given: Given, what: str) -> str:
 
 
 def _shortened(value: object) -> str:
-    text = str(value).lower() if isinstance(value, bool) else without_credentials(repr(value))
-    return text if len(text) <= 80 else f"{text[:77]}..."
+    if isinstance(value, bool):
+        text = str(value).lower()
+    else:
+        text = without_credentials(repr(value))
+    if len(text) <= 80:
+        return text
+    return f"{text[:77]}..."
 
 
 def _with_origin(name: str, text: str, found: Found) -> str:

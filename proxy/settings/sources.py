@@ -104,7 +104,9 @@ def from_file(path: Path, problems: list[str]) -> Found:
 
     def origin(name: str) -> str:
         line = lines.get(name)
-        return f"{path}:{line}" if line else str(path)
+        if line:
+            return f"{path}:{line}"
+        return str(path)
 
     found: Found = {}
     if "data_dir" in tree:
@@ -292,4 +294,6 @@ def _elsewhere(name: str) -> str:
 
 def _suggestion(name: str, known: typing.Iterable[str]) -> str:
     near = difflib.get_close_matches(name, list(known), n=1, cutoff=0.7)
-    return f"; did you mean {near[0]}?" if near else ""
+    if near:
+        return f"; did you mean {near[0]}?"
+    return ""

@@ -143,4 +143,6 @@ def _base(document: Mapping[str, Any]) -> str:
     servers = document.get("servers")
     if isinstance(servers, list) and servers and isinstance(servers[0], dict):
         base = urlsplit(str(servers[0].get("url", ""))).path
-    return base.rstrip("/") if isinstance(base, str) else ""
+    if isinstance(base, str):
+        return base.rstrip("/")
+    return ""

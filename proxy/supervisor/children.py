@@ -51,7 +51,9 @@ class Shared:
     def workers(self) -> int:
         """Return the configured number of workers; 0 without a data port."""
         proxy = self.settings["proxy"]
-        return int(proxy["workers"]) if proxy["data_port"] else 0
+        if proxy["data_port"]:
+            return int(proxy["workers"])
+        return 0
 
     @property
     def rings_bytes(self) -> int:
@@ -166,7 +168,9 @@ class Child:
     @property
     def pid(self) -> int | None:
         """Process id; None if no process is known to run."""
-        return None if self._process is None else self._process.pid
+        if self._process is None:
+            return None
+        return self._process.pid
 
     def is_running(self) -> bool:
         self.poll()

@@ -169,7 +169,9 @@ class _Connection:
     def status(self) -> int:
         """Return the status for the input so far; 0 while the head is incomplete."""
         if b"\r\n\r\n" not in self._head and b"\n\n" not in self._head:
-            return 431 if len(self._head) > MAX_HEAD_BYTES else 0
+            if len(self._head) > MAX_HEAD_BYTES:
+                return 431
+            return 0
         parts = self._head.partition(b"\n")[0].strip().split(b" ")
         if len(parts) != 3 or not parts[2].startswith(b"HTTP/1."):
             return 400
@@ -178,7 +180,9 @@ class _Connection:
         if self.path not in (b"/healthz", b"/readyz"):
             return 404
 
-        return 200 if self._method in (b"GET", b"HEAD") else 405
+        if self._method in (b"GET", b"HEAD"):
+            return 200
+        return 405
 
     def answer(self, asked: int, status: int, body: bytes) -> None:
         """Send the response and close this side of the connection.

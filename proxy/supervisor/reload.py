@@ -101,7 +101,9 @@ class Reload:
     @property
     def reader_pid(self) -> int | None:
         """Return the id of the process that reads the configuration; None if no such process runs."""
-        return None if self._reader is None else self._reader.pid
+        if self._reader is None:
+            return None
+        return self._reader.pid
 
     @property
     def wait_s(self) -> float | None:

@@ -419,7 +419,9 @@ class Supervisor:
             and not self._room.has_unread()
         )
         log.info("stopped" if is_clean else "stopped; unstored records wait in rings and spool")
-        return 0 if is_clean else 1
+        if is_clean:
+            return 0
+        return 1
 
     def _replace_collector(self, read_end: socket.socket) -> None:
         """Start the successor of a collector that ended or hands over: without one the rings fill

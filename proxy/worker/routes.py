@@ -273,7 +273,9 @@ class RouteTable:
         """Return the demands of a route on its callers. The route of outgoing calls comes after all
         others, and has no demands.
         """
-        return None if index == len(self.routes) else self.routes[index].access
+        if index == len(self.routes):
+            return None
+        return self.routes[index].access
 
     def match(self, host: bytes, target: bytes) -> Route | None:
         """Return the route of a request, or None.

@@ -84,7 +84,10 @@ class Tunnel:
         self._log = MessageLog(
             exchange, recorder, pace, KIND_WEBSOCKET, per_s, keeps_text=not self._counts_only
         )
-        copied_bytes = max(max_bytes, session_bytes) if has_calls else max_bytes
+        if has_calls:
+            copied_bytes = max(max_bytes, session_bytes)
+        else:
+            copied_bytes = max_bytes
         self._scanners = (MessageScanner(copied_bytes), MessageScanner(copied_bytes))
         if has_calls:
             self._log.sessions = [pack_handshake(exchange.upstream, exchange.request_head)] * 2

@@ -130,14 +130,18 @@ def stored_text(text: str | None) -> str:
     """Return a repeated text in its stored form, in which an empty text is null."""
     if text is None:
         return ""
-    return text if text and text[0] != "\0" else "\0" + text
+    if text and text[0] != "\0":
+        return text
+    return "\0" + text
 
 
 def text_of(stored: str) -> str | None:
     """Return the text of a stored form; the inverse of `stored_text`."""
     if not stored:
         return None
-    return stored[1:] if stored[0] == "\0" else stored
+    if stored[0] == "\0":
+        return stored[1:]
+    return stored
 
 
 def to_bytes(value: str | bytes) -> bytes:

@@ -70,7 +70,9 @@ async def rows_near(connection: Connection, newest_us: int) -> Range:
         newest_us - 2 * MAX_SPAN_US,
         newest_us,
     )
-    return Range(1, 0) if first is None else Range(first, last)
+    if first is None:
+        return Range(1, 0)
+    return Range(first, last)
 
 
 async def used_behind(

@@ -119,4 +119,6 @@ async def _make(connection: Connection, partition: Partition) -> None:
 
 
 def _literal(first_id: bytes | int) -> str:
-    return format_id(first_id) if isinstance(first_id, bytes) else str(first_id)
+    if isinstance(first_id, bytes):
+        return format_id(first_id)
+    return str(first_id)

@@ -179,7 +179,9 @@ class PostgresSession(PostgresStatements, TableSession[Budget]):
 
             def bound(where: Where, some: Range) -> Where:
                 where = _bounded(ids, where, whole)
-                return _in_buckets(where, ids) if has_bucket else where
+                if has_bucket:
+                    return _in_buckets(where, ids)
+                return where
 
             return bound
 

@@ -40,12 +40,16 @@ def unescape(text: str) -> str:
 
 def encode(value: str | int) -> bytes:
     """Encode a text, or `OWN_ID`, for the server."""
-    return _OWN_ID if value == OWN_ID else escape(str(value)).encode()
+    if value == OWN_ID:
+        return _OWN_ID
+    return escape(str(value)).encode()
 
 
 def decode(sent: bytes) -> str | int:
     """Decode a text from the server, or `OWN_ID`."""
-    return OWN_ID if sent == _OWN_ID else unescape(sent.decode())
+    if sent == _OWN_ID:
+        return OWN_ID
+    return unescape(sent.decode())
 
 
 def like(column: str, parts: Sequence[str], add: Callable[[Any], str]) -> str:

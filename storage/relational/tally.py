@@ -90,7 +90,9 @@ def extent(
     if oldest_us is None or newest_us is None:
         return None, None
     start, end = _common(filter, oldest_us, newest_us)
-    return (start, end) if start < end else (None, None)
+    if start < end:
+        return (start, end)
+    return (None, None)
 
 
 def _common(filter: Filter, since_us: int, until_us: int) -> tuple[int, int]:

@@ -164,7 +164,9 @@ def is_in_hours(since_us: int, until_us: int) -> bool:
 
 
 def _least(bound: int, other: int | None) -> int:
-    return bound if other is None else min(bound, other)
+    if other is None:
+        return bound
+    return min(bound, other)
 
 
 def _bounded(value: int) -> int:

@@ -18,18 +18,24 @@ _MILLION: Final = 1_000_000
 
 def weight_code(weight: float) -> int:
     """Return the stored form of a weight."""
-    return 0 if weight == 1 else round((weight - 1) * _MILLION)
+    if weight == 1:
+        return 0
+    return round((weight - 1) * _MILLION)
 
 
 def weight_of(code: int | None) -> float:
     """Return the weight of a stored form."""
-    return round(1 + code / _MILLION, 6) if code else 1.0
+    if code:
+        return round(1 + code / _MILLION, 6)
+    return 1.0
 
 
 def first_code(least: float) -> int:
     """Return the stored form of the lowest weight that is not less than a number."""
     code = max(weight_code(least), 0)
-    return code if weight_of(code) >= least else code + 1
+    if weight_of(code) >= least:
+        return code
+    return code + 1
 
 
 def last_code(most: float) -> int:
@@ -37,7 +43,9 @@ def last_code(most: float) -> int:
     one.
     """
     code = weight_code(most)
-    return code if weight_of(code) <= most else code - 1
+    if weight_of(code) <= most:
+        return code
+    return code - 1
 
 
 def has_weights(capped_dimensions: int) -> bool:

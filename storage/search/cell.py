@@ -80,7 +80,9 @@ class Cells:
         heads = {"request_header": payload.request_head, "response_header": payload.response_head}
         chosen = heads.values() if kind == "header" else (heads[kind],)
         values = [value for head in chosen for value in header_values(head, name)]
-        return _known(values) if values else Cell("absent")
+        if values:
+            return _known(values)
+        return Cell("absent")
 
     def _place(self, side: str, body: Body | None, path: Sequence[str]) -> Cell:
         if body is None:
@@ -128,7 +130,9 @@ def _document(head: bytes) -> Any:
 def _text(value: Any) -> str:
     if isinstance(value, dict | list):
         return "".join(islice(_pieces(value), MAX_CELL_CHARACTERS + 1))
-    return value if isinstance(value, str) else write_scalar(value)
+    if isinstance(value, str):
+        return value
+    return write_scalar(value)
 
 
 def _pieces(value: Any) -> Iterator[str]:

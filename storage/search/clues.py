@@ -84,7 +84,9 @@ def _part_of(field: str) -> Part:
     kind = field.partition(".")[0]
     if kind in HEAD_FIELDS:
         return "heads"
-    return "bodies" if kind in BODY_FIELDS else "row"
+    if kind in BODY_FIELDS:
+        return "bodies"
+    return "row"
 
 
 def _rows_of(words: Iterable[str]) -> list[str]:

@@ -112,14 +112,18 @@ def fields(**values: Sequence[str]) -> Expression | None:
 
 def either(parts: Sequence[Expression]) -> Expression:
     """Return a condition that holds if at least one of the parts does; `parts` is not empty."""
-    return parts[0] if len(parts) == 1 else Or(tuple(parts))
+    if len(parts) == 1:
+        return parts[0]
+    return Or(tuple(parts))
 
 
 def one_of(parts: Sequence[Expression]) -> Expression | None:
     """Return a condition that holds if at least one of the parts does; None, which always holds,
     for no parts.
     """
-    return either(parts) if parts else None
+    if parts:
+        return either(parts)
+    return None
 
 
 def status_among(statuses: Sequence[int], classes: Sequence[int] = ()) -> Expression | None:
@@ -144,14 +148,18 @@ def asked_values(expression: Expression | None, field: str) -> tuple[str, ...]:
         for part in conjuncts(expression)
         if isinstance(part, Is) and part.field == field
     ]
-    return found[0] if found else ()
+    if found:
+        return found[0]
+    return ()
 
 
 def joined(parts: tuple[Expression, ...]) -> Expression | None:
     """Return a condition that holds if all parts do; None, which always holds, for no parts."""
     flat = tuple(each for part in parts for each in conjuncts(part))
     if len(flat) <= 1:
-        return flat[0] if flat else None
+        if flat:
+            return flat[0]
+        return None
     return And(flat)
 
 
@@ -168,7 +176,9 @@ def negated_at_leaves(expression: Expression, *, is_negated: bool = False) -> Ex
         case Not(part):
             return negated_at_leaves(part, is_negated=not is_negated)
         case _:
-            return Not(expression) if is_negated else expression
+            if is_negated:
+                return Not(expression)
+            return expression
 
 
 def leaves(expression: Expression | None) -> Iterator[Leaf]:

@@ -42,7 +42,9 @@ def name_words(field: str) -> list[str]:
     """
     kind, _, key = field.partition(".")
     if kind in HEAD_FIELDS:
-        return words(key) if key.isascii() else []
+        if key.isascii():
+            return words(key)
+        return []
     if kind in BODY_FIELDS:
         return [
             word

@@ -69,7 +69,9 @@ def texts_of(subject: Subject, field: str) -> Iterable[str]:
         return _DERIVED[name](subject)
 
     value = getattr(subject.record, name)
-    return () if value is None else (str(value),)
+    if value is None:
+        return ()
+    return (str(value),)
 
 
 def numbers_of(subject: Subject, field: str) -> Iterable[Number]:
@@ -84,12 +86,16 @@ def numbers_of(subject: Subject, field: str) -> Iterable[Number]:
         known = [
             count for count in (record.input_tokens, record.output_tokens) if count is not None
         ]
-        return (sum(known),) if known else ()
+        if known:
+            return (sum(known),)
+        return ()
     if field == "duration_us" and not record.seq:
         return ()  # in flight
 
     value = getattr(record, field)
-    return () if value is None else (value,)
+    if value is None:
+        return ()
+    return (value,)
 
 
 def header_values(head: bytes, name: str) -> Iterator[str]:
@@ -108,7 +114,9 @@ def split_line(line: bytes) -> tuple[bytes, bytes] | None:
     at = line.find(b":", 1)
     if at < 0:
         at = line.find(b":")
-    return None if at < 0 else (line[:at], line[at + 1 :])
+    if at < 0:
+        return None
+    return (line[:at], line[at + 1 :])
 
 
 def readable(raw: bytes) -> str:

@@ -86,7 +86,9 @@ class Backlog:
     def opened_at_s(self) -> float | None:
         """When its oldest entry was added; None when it is empty."""
         oldest = self._closed[0] if self._closed else self._open
-        return None if oldest is None else oldest.opened_at_s
+        if oldest is None:
+            return None
+        return oldest.opened_at_s
 
     @property
     def batches(self) -> Iterator[PendingBatch]:
@@ -145,7 +147,9 @@ class Backlog:
         """
         if not self._closed and (at_once or self.has_batch(now_s)):
             self.close_open()
-        return self._closed[0] if self._closed else None
+        if self._closed:
+            return self._closed[0]
+        return None
 
     def due_at_s(self) -> float | None:
         """When the open batch becomes due; None if no batch is open."""
@@ -174,7 +178,9 @@ class Backlog:
 
     @property
     def _open_records(self) -> int:
-        return 0 if self._open is None else len(self._open.entries)
+        if self._open is None:
+            return 0
+        return len(self._open.entries)
 
     def _opened(self, now_s: float) -> PendingBatch:
         if self._open is None:

@@ -168,7 +168,9 @@ class DeferredStorage:
 
     @property
     def warning(self) -> str:
-        return "" if self._store is None else self._store.warning
+        if self._store is None:
+            return ""
+        return self._store.warning
 
     async def close(self) -> None:
         if self._store is not None:

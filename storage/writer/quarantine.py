@@ -101,7 +101,9 @@ def _storable(name: str, value: Any) -> Any:
             for each, count in (bounded(value) or {}).items()
         }
 
-    return None if name == "stream" else value
+    if name == "stream":
+        return None
+    return value
 
 
 def _escaped_call(call: ToolCall) -> ToolCall:

@@ -118,7 +118,9 @@ class Spool:
 
     @property
     def oldest(self) -> FrameLocation | None:
-        return self._pending[0] if self._pending else None
+        if self._pending:
+            return self._pending[0]
+        return None
 
     def load(self, replayed: Position) -> None:
         """Read the index from the files; frames that `replayed` covers, and damaged ones, are

@@ -384,7 +384,9 @@ async def _rest_of(frame: Frame, rest: list[Entry], storage: Storage) -> list[En
     happened.
     """
     is_stored = rest and frame.is_doubtful and await _has_any(storage, (rest[0], rest[-1]))
-    return [] if is_stored else rest
+    if is_stored:
+        return []
+    return rest
 
 
 async def _has_any(storage: Storage, entries: Iterable[Entry]) -> bool:

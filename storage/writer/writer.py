@@ -283,7 +283,10 @@ class Writer:
             if self._is_closing or self._can_replay:
                 return None
 
-            times_s = [] if (due_at_s := self._backlog.due_at_s()) is None else [due_at_s]
+            if (due_at_s := self._backlog.due_at_s()) is None:
+                times_s = []
+            else:
+                times_s = [due_at_s]
             if self._spool is not None and self._spool.has_pending:
                 times_s.append(self.availability.retry_at_s)
             await self._wait_until(min(times_s, default=None))

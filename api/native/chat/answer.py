@@ -66,7 +66,9 @@ def read_answer(body: Body | None) -> Answer | None:
     events = [event for event in lines if isinstance(event, dict)]
     if not events:
         beginning = document_in(body)
-        return None if beginning is None else _answer_in(beginning.value)
+        if beginning is None:
+            return None
+        return _answer_in(beginning.value)
 
     parts = _Pieces.of(events)
     if not parts:
@@ -91,13 +93,17 @@ def _answer_in(document: Json) -> Answer | None:
     if error is not None:
         return Answer((), error)
     parts = _parts_in(document)
-    return None if parts is None else Answer(parts, None)
+    if parts is None:
+        return None
+    return Answer(parts, None)
 
 
 def _response_in(document: Json) -> Json:
     """Return the response, which final events and Gemini CLI wrap in another object."""
     response = document.get("response")
-    return response if isinstance(response, dict) else document
+    if isinstance(response, dict):
+        return response
+    return document
 
 
 def _error_in(document: Json) -> str | None:
@@ -138,7 +144,9 @@ def _parts_in(document: Json) -> tuple[Part, ...] | None:
 def _said_in(item: object) -> tuple[Part, ...]:
     """Read an item, unless it repeats the question, as Gemini's interactions do."""
     message = message_of(item, "assistant")
-    return () if message.role == "user" else message.parts
+    if message.role == "user":
+        return ()
+    return message.parts
 
 
 def _live_parts(document: Json) -> tuple[Part, ...] | None:
@@ -245,7 +253,9 @@ class _Pieces:
             self._add("" if goes_on else f"whole {len(self._found)}", part)
 
     def _has(self, key: str) -> bool:
-        return any(self._found[key][1]) if key in self._found else False
+        if key in self._found:
+            return any(self._found[key][1])
+        return False
 
     def _add(self, key: str, part: Part) -> None:
         """Add a piece to the part of its kind and key, which has its name from any piece."""

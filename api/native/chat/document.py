@@ -46,7 +46,9 @@ def document_in(body: Body | None) -> Beginning | None:
         found = beginning_of(body.head)
     else:
         found = Beginning(read_json(body.head), [])
-    return found if isinstance(found.value, dict) else None
+    if isinstance(found.value, dict):
+        return found
+    return None
 
 
 def request_in(body: Body | None) -> Beginning | None:

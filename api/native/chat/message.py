@@ -83,7 +83,10 @@ def message_of(item: object, role: str = "user") -> Message:
     if content is None and kind not in _UNNAMED:
         content = item
     thought = first_of(item, "reasoning_content", "reasoning", "thinking")
-    parts = [Part("thinking", thought)] if thought and isinstance(thought, str) else []
+    if thought and isinstance(thought, str):
+        parts = [Part("thinking", thought)]
+    else:
+        parts = []
     parts += [*parts_of(content), *parts_of(list_of(item.get("tool_calls")))]
     is_of_tool = bool(parts) and all(part.kind == "result" for part in parts)
     return Message("tool" if is_of_tool else _SIDES.get(kind, named), tuple(parts))
@@ -115,7 +118,9 @@ def first_of(value: Json, *names: str) -> Any:
 
 
 def list_of(value: object) -> list[Any]:
-    return value if isinstance(value, list) else []
+    if isinstance(value, list):
+        return value
+    return []
 
 
 def summary_part(content: object) -> Part:
@@ -247,4 +252,6 @@ def _id_of(value: Json) -> str:
 
 def _type_of(value: Json) -> str:
     kind = value.get("type")
-    return kind if isinstance(kind, str) else ""
+    if isinstance(kind, str):
+        return kind
+    return ""

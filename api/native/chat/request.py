@@ -88,7 +88,9 @@ def read_request(body: Body | None) -> Sent | None:
 
 
 def _items_of(content: object) -> list[Any]:
-    return content if isinstance(content, list) else [content]
+    if isinstance(content, list):
+        return content
+    return [content]
 
 
 def _instructions(given: Any) -> Message:
@@ -98,7 +100,9 @@ def _instructions(given: Any) -> Message:
 
 def _followed(document: dict[str, Any]) -> str | None:
     name = first_of(document, "previous_response_id", "previous_interaction_id")
-    return name if isinstance(name, str) else None
+    if isinstance(name, str):
+        return name
+    return None
 
 
 def _offers_tools(item: object) -> bool:
@@ -176,7 +180,9 @@ def last_items(tail: bytes) -> list[Any]:
                 items.append(read_json(tail[at:end]))
             depth -= 1
 
-    return items[::-1] if _are_messages(items) else []
+    if _are_messages(items):
+        return items[::-1]
+    return []
 
 
 def _are_messages(items: list[Any]) -> bool:

@@ -84,7 +84,9 @@ def _cell(value: object) -> str:
     if value is None:
         return ""
     if isinstance(value, str):
-        return "'" + value if value.startswith(_FORMULA) else value
+        if value.startswith(_FORMULA):
+            return "'" + value
+        return value
     return str(value)
 
 

@@ -114,7 +114,9 @@ def _http_version(record: Record) -> str:
 
 def _headers_size(payload: Payload | None, head: bytes) -> int:
     """Return the size of a head with its empty line; -1 if the payload is unknown."""
-    return -1 if payload is None else len(head) + _HEAD_END_BYTES
+    if payload is None:
+        return -1
+    return len(head) + _HEAD_END_BYTES
 
 
 def _server(upstream: str) -> dict[str, str]:

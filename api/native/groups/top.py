@@ -303,7 +303,10 @@ async def _top(request: web.Request, by: str, *others: str) -> web.Response:
     before = None
     if found.complete and (change is not None or read_bool(query, "before")):
         before = await _read_before(services.storage, filter, by, now_us)
-    known = {} if before is None else {row.names: row for row in before.rows}
+    if before is None:
+        known = {}
+    else:
+        known = {row.names: row for row in before.rows}
     if change is None:
         rows = sorted(found.rows, key=_FIGURES[sort], reverse=True)
     elif before is None:
@@ -390,7 +393,9 @@ async def _read_before(storage: Storage, filter: Filter, by: str, now_us: int) -
         return None
 
     found = await _added_up(storage, earlier, by)
-    return found if found.complete else None
+    if found.complete:
+        return found
+    return None
 
 
 async def _reaches_back(storage: Storage, to_us: int) -> bool:
@@ -428,7 +433,9 @@ def _before(filter: Filter, now_us: int) -> Filter | None:
 
 def _state_of(row: TopRow, by: str, value: str | None) -> State:
     if by in TOP_FIELDS or by == TOOL:
-        return "absent" if value is None else "known"
+        if value is None:
+            return "absent"
+        return "known"
     return cast(State, row.names[1])
 
 

@@ -26,7 +26,9 @@ def authority_of(data_dir: Path, *, is_new: bool = False) -> "Authority":
     with _errors_named():
         from proxy.egress.authority import open_authority, rotate
 
-        return rotate(directory) if is_new else open_authority(directory)
+        if is_new:
+            return rotate(directory)
+        return open_authority(directory)
 
 
 def proxy_of(data_dir: Path) -> str:

@@ -120,7 +120,9 @@ def read_token(directory: Path) -> str:
 def admin_url_of(state: Json) -> str | None:
     """Return the URL of the admin port from `state.json`; None if no sidelog ever ran there."""
     url = state.get("admin_url")
-    return url if isinstance(url, str) and url else None
+    if isinstance(url, str) and url:
+        return url
+    return None
 
 
 _TEMPORARY: Final = frozenset((429, 500, 502, 503, 504))

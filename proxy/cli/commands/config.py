@@ -134,12 +134,16 @@ def _headed(name: str, value: Any) -> list[tuple[str, Json]]:
 
 
 def _key(key: str) -> str:
-    return key if _BARE_KEY.fullmatch(key) else _value(key)
+    if _BARE_KEY.fullmatch(key):
+        return key
+    return _value(key)
 
 
 def _value(value: object) -> str:
     if isinstance(value, dict):
         inner = ", ".join(f"{_key(key)} = {_value(item)}" for key, item in value.items())
-        return f"{{ {inner} }}" if inner else "{}"
+        if inner:
+            return f"{{ {inner} }}"
+        return "{}"
     # DEL is the one character TOML wants escaped and JSON does not; a terminal wants more.
     return json_escaped(json.dumps(value, ensure_ascii=False))

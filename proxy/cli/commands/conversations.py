@@ -192,7 +192,9 @@ def _counts(counts: Mapping[str, int]) -> str:
 
 def _tokens(each: Json, name: str) -> str:
     """Write a sum; empty when no call has reported anything."""
-    return f"{each[name]:,}" if each["counted"] else "–"
+    if each["counted"]:
+        return f"{each[name]:,}"
+    return "–"
 
 
 def _seconds(each: Json) -> float:
@@ -226,4 +228,6 @@ _NARROW: Final = ("half_id", "turns", "failed", "cost", "about")
 
 
 def _cell(name: str, each: Json, view: View) -> str:
-    return _CELLS[name](each) if name in _CELLS else column_text(name, each, view)
+    if name in _CELLS:
+        return _CELLS[name](each)
+    return column_text(name, each, view)

@@ -214,7 +214,10 @@ def _print_table(rows: list[dict[str, Any]]) -> None:
     for key in rows:
         expires_at = key["expires_at"]
         is_over = expires_at and datetime.fromisoformat(expires_at) <= datetime.now(UTC)
-        state = "disabled" if key["disabled"] else "expired" if is_over else "active"
+        if key["disabled"]:
+            state = "disabled"
+        else:
+            state = "expired" if is_over else "active"
         texts = (
             key["id"], key["name"], f"····{key['last4']}", state, _list(key["scopes"]), _list(key["agents"]),
             key["project"], expires_at or "never", key["last_used_at"] or "never",

@@ -90,7 +90,9 @@ class View:
         one.
         """
         names = ",".join(filter(is_cell_field, self.fields))
-        return {"fields": names} if names else {}
+        if names:
+            return {"fields": names}
+        return {}
 
     def columns(self, wide: Sequence[str], narrow: Sequence[str]) -> Sequence[str]:
         """Return the wanted columns, or else those for this terminal."""
@@ -220,7 +222,9 @@ def _result_text(row: Json, *, has_message: bool) -> str:
     if message:
         result += f": {message}"
     weight = row.get("weight") or 1
-    return result if weight == 1 else f"{result} ×{weight:g}"
+    if weight == 1:
+        return result
+    return f"{result} ×{weight:g}"
 
 
 def _target_text(row: Json) -> str:
@@ -306,6 +310,8 @@ def plain(value: object) -> str:
     if isinstance(value, dict | list):
         return json.dumps(value, ensure_ascii=False)
     if isinstance(value, bool):
-        return "yes" if value else "no"
+        if value:
+            return "yes"
+        return "no"
 
     return str(value)

@@ -237,7 +237,10 @@ def print_table(
     for place, column in enumerate(columns):
         width = min(max_padded, max(line[place].cell_len for line in lines))
         for line in lines:
-            pad = line[place].pad_left if column.is_number else line[place].pad_right
+            if column.is_number:
+                pad = line[place].pad_left
+            else:
+                pad = line[place].pad_right
             pad(max(0, width - line[place].cell_len))
 
     for line in lines:

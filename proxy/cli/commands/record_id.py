@@ -48,4 +48,6 @@ def _by_request_id(client: Client, text: str) -> str | None:
     if len(found) > 1:
         some = " and ".join(str(record["id"]) for record in reversed(found))
         raise CommandError(f"several records have the request id {text!r}, {some} among them")
-    return str(found[0]["id"]) if found else None
+    if found:
+        return str(found[0]["id"])
+    return None

@@ -131,7 +131,10 @@ def _explain_nothing(client: Client, filters: Filters) -> None:
     instead of `user:`.
     """
     ledger = client.get("/api/ledger")
-    waiting = json.loads(ledger.body)["waiting"] if ledger.status == 200 else 0
+    if ledger.status == 200:
+        waiting = json.loads(ledger.body)["waiting"]
+    else:
+        waiting = 0
     complain(f"no records match; {waiting:,} not stored yet" if waiting else "no records match")
 
     if _USER_WORD.search(str(filters.get("query", ""))):
@@ -164,7 +167,10 @@ def _around(client: Client, record: Json, *, as_json: bool) -> int:
     begun = record["started_at"]
     ended = record.get("ended_at") or record["started_at"]
     place = next((name for name in ("service", "route_id") if record.get(name)), None)
-    among = {} if place is None else {place.removesuffix("_id"): record[place]}
+    if place is None:
+        among = {}
+    else:
+        among = {place.removesuffix("_id"): record[place]}
     since = (datetime.fromisoformat(begun) - AROUND).isoformat()
     until = (datetime.fromisoformat(ended) + AROUND).isoformat()
     before = pages(client, among | {"since": since, "until": begun, "order": "desc"}, MAX_AROUND)
@@ -279,14 +285,20 @@ def _print_summary(record: Json) -> None:
     """Print a few lines on the request, its outcome, and the known cause."""
     is_event = record.get("kind") == "event"
     ms, time = (column_text(name, record, View()) for name in ("ms", "time"))
-    asked = f"event {record.get('name') or '-'}" if is_event else _asked_text(record)
+    if is_event:
+        asked = f"event {record.get('name') or '-'}"
+    else:
+        asked = _asked_text(record)
     say(visible_line(asked))
 
     if record.get("in_flight"):
         say("in progress")
     elif not is_event:
         first_us = record.get("first_byte_us")
-        first = "" if first_us is None else f", first byte after {first_us / 1000:.1f} ms"
+        if first_us is None:
+            first = ""
+        else:
+            first = f", first byte after {first_us / 1000:.1f} ms"
         say(f"{record.get('status') or 'no status'} after {ms} ms{first}")
 
     outcome = record.get("outcome")

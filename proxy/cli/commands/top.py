@@ -179,7 +179,9 @@ def _requests_change(row: Json) -> str:
     before = row["before"]
     if before is None:
         return "–"
-    return _relative(row["exchanges"], before["exchanges"]) if before["exchanges"] else "new"
+    if before["exchanges"]:
+        return _relative(row["exchanges"], before["exchanges"])
+    return "new"
 
 
 def _latency_change(row: Json) -> str:
@@ -194,7 +196,10 @@ def _relative(now: float | None, before: float | None) -> str:
     share = (now - before) / max(before, 0.001)
     if abs(share) < _STEADY:
         return "steady"
-    percent = f"{abs(share):.0%}" if 100 * share <= _MOST_PERCENT else f">{_MOST_PERCENT:,}%"
+    if 100 * share <= _MOST_PERCENT:
+        percent = f"{abs(share):.0%}"
+    else:
+        percent = f">{_MOST_PERCENT:,}%"
     return f"{'▲' if share > 0 else '▼'} {percent}"
 
 

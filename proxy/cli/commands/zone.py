@@ -25,7 +25,9 @@ _TIMES: Final = ("since", "until")
 
 def zone_of(is_utc: bool) -> tzinfo | None:
     """Return the zone of tables; None is the machine's."""
-    return UTC if is_utc else None
+    if is_utc:
+        return UTC
+    return None
 
 
 def zone_name(zone: tzinfo | None, now: datetime | None = None) -> str:

@@ -51,7 +51,9 @@ class CaptureRules:
         record.weight = round(1 / rule.share, _WEIGHT_DIGITS)
         for call in entry.tool_calls:
             call.weight = record.weight
-        return _lowered(entry, rule.level) if rule.level else entry
+        if rule.level:
+            return _lowered(entry, rule.level)
+        return entry
 
 
 def _decided_by(entry: Entry, by: str) -> bytes:

@@ -244,7 +244,9 @@ class Source:
             self.segment.give_back_inflight()
 
     def in_flight(self) -> list[InflightExchange]:
-        return self._inflight.scan() if self._has_in_flight else []
+        if self._has_in_flight:
+            return self._inflight.scan()
+        return []
 
     def counters(self) -> CounterSnapshot | None:
         try:

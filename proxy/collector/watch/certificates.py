@@ -48,7 +48,9 @@ class Certificates:
             modified_ns = (_modified_ns(cert_file), _modified_ns(key_file or cert_file))
         except OSError:
             # A renewal is under way, and the port still serves the certificate of before.
-            return None if known is None else known.expires_at_s
+            if known is None:
+                return None
+            return known.expires_at_s
 
         if known is None or known.modified_ns != modified_ns:
             known = _Known(modified_ns, _read(port, cert_file, key_file))

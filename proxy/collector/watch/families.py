@@ -137,7 +137,10 @@ def ring_families(sources: Sources, default_capacity_bytes: int) -> Iterator[Met
     used = {str(index): source.reader.used_bytes for index, source in enumerate(attached)}
     yield gauges("ring_bytes", "Bytes waiting in a worker's ring.", "worker", used)
 
-    capacity = attached[0].segment.capacity if attached else default_capacity_bytes
+    if attached:
+        capacity = attached[0].segment.capacity
+    else:
+        capacity = default_capacity_bytes
     yield gauge("ring_capacity_bytes", "Size of each worker's ring.", capacity)
 
 

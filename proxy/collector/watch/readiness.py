@@ -79,7 +79,9 @@ class Readiness:
         if not self.has_data_port:
             # Nothing is written without a data port, so that only reads of the keys can fail.
             is_store_away |= bool(self.keys.reason)
-        return ["store"] if is_store_away else []
+        if is_store_away:
+            return ["store"]
+        return []
 
     def _how_away(self, store: str) -> str:
         if store == "store" and self.status.deferred.state == "opening":

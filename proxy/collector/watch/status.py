@@ -142,7 +142,9 @@ def describe_retention(retention: Retention, size_cap: SizeCap) -> dict[str, obj
 
 
 def _ms(us: int | None) -> int | None:
-    return None if us is None else us // 1000
+    if us is None:
+        return None
+    return us // 1000
 
 
 def _describe_worker(worker: WorkerShown, unread: Collection[str]) -> dict[str, object]:

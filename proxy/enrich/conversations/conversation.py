@@ -203,7 +203,9 @@ class Conversations:
 
     def _get(self, mark: bytes) -> bytes | None:
         known = self._marks.get(mark)
-        return known[-1].conversation if known else None
+        if known:
+            return known[-1].conversation
+        return None
 
     def _learn(self, marks: Iterable[bytes], new: Known) -> None:
         for mark in marks:

@@ -58,7 +58,9 @@ def session_of(fields: Sequence[Field], members: Mapping[str, Member]) -> bytes 
 
     key = short(members.get("prompt_cache_key")) or b""
     # Codex puts its session here; others use one key for all calls of an application.
-    return key[1:-1] if _UUID.fullmatch(key[1:-1]) else None
+    if _UUID.fullmatch(key[1:-1]):
+        return key[1:-1]
+    return None
 
 
 def _in_metadata(members: Mapping[str, Member]) -> str | None:
@@ -73,7 +75,9 @@ def _in_metadata(members: Mapping[str, Member]) -> str | None:
         elif (found := _USER_SESSION.search(user)) is not None:
             named = found[1]
 
-    return named if isinstance(named, str) and named else None
+    if isinstance(named, str) and named:
+        return named
+    return None
 
 
 def _in_codex_metadata(raw: Member | None) -> str | None:
@@ -98,7 +102,9 @@ def _conversation_in(members: Mapping[str, Member]) -> str | None:
     if raw is not None and raw[:1] == b'"':
         return decode_text(raw)
     named = _object(raw).get("id")
-    return named if isinstance(named, str) and named else None
+    if isinstance(named, str) and named:
+        return named
+    return None
 
 
 def _in_request(members: Mapping[str, Member]) -> str | None:

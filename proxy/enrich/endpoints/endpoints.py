@@ -83,7 +83,9 @@ class _Place:
                 return found
 
         rest = self.patterns.get("*")
-        return None if rest is None else rest[1].template
+        if rest is None:
+            return None
+        return rest[1].template
 
 
 def _pattern_of(part: str) -> re.Pattern[str]:
@@ -213,7 +215,9 @@ class Endpoints:
                 node = None
             else:
                 node = _known(service.tree, path, operation)
-            return UNKNOWN if node is None else node.template or "/"
+            if node is None:
+                return UNKNOWN
+            return node.template or "/"
 
         if service is None:
             if len(self._services) >= MAX_TREES:

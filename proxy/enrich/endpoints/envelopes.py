@@ -154,7 +154,9 @@ def _batch(_: HeadFacts, body: DecodedBody) -> Failure | None:
 
 def _mixed(facts: HeadFacts, body: DecodedBody) -> Failure | None:
     """Judge a batch of responses with a status each, or one GraphQL response in parts."""
-    return _batch(facts, body) if b"HTTP/1." in body.head else failure_of(body)
+    if b"HTTP/1." in body.head:
+        return _batch(facts, body)
+    return failure_of(body)
 
 
 def _amazon_json(facts: HeadFacts, body: DecodedBody) -> Failure | None:

@@ -157,7 +157,9 @@ def value_of(literal: str) -> str | None:
     """Return the placeholder of a literal at a node where data are values; None for a name."""
     if stem_of(literal) is not None:
         return ID
-    return SLUG if class_of(literal) == "data" else None
+    if class_of(literal) == "data":
+        return SLUG
+    return None
 
 
 def is_literal(key: str) -> bool:

@@ -51,7 +51,9 @@ def asks_graphql(body: bytes, query: str | None) -> bool:
 def operation_of(body: bytes) -> str | None:
     """Return the name of the GraphQL operation in a request body; None if it has no name."""
     found = _NAMED.search(body, 0, _MAX_BYTES) or _DOCUMENT.search(body, 0, _MAX_BYTES)
-    return None if found is None else found[1].decode("ascii")
+    if found is None:
+        return None
+    return found[1].decode("ascii")
 
 
 def operation_in_query(query: str | None) -> str | None:
@@ -61,4 +63,6 @@ def operation_in_query(query: str | None) -> str | None:
     found = _NAMED_IN_QUERY.search(query)
     if found is None and (document := _QUERY.search(query)) is not None:
         found = _BEGINNING.match(unquote_plus(document[1]))
-    return None if found is None else found[1]
+    if found is None:
+        return None
+    return found[1]

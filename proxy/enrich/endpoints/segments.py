@@ -103,7 +103,9 @@ def placeholder(segment: str) -> str | None:
         or "*" in segment
         or "#" in segment
     ):
-        return PATH if segment == PATH else "{value}"
+        if segment == PATH:
+            return PATH
+        return "{value}"
     if (found := _SHAPES.fullmatch(segment)) is not None:
         return f"{{{found.lastgroup}}}"
     if (found := _DOCUMENT.fullmatch(segment)) is not None and (
@@ -127,7 +129,9 @@ def class_of(literal: str) -> Class:
         literal = document[1]
     if _WORD.fullmatch(literal) and (literal.islower() or literal.isupper() or literal.istitle()):
         return "word"
-    return "call" if _CALL.fullmatch(literal) else "data"
+    if _CALL.fullmatch(literal):
+        return "call"
+    return "data"
 
 
 def stem_of(literal: str) -> str | None:

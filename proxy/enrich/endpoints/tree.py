@@ -105,7 +105,9 @@ class Tree:
             return found
         node = self._find(path, None)
         is_known = node is not None and (node.is_end or any(key[0] == "#" for key in node.children))
-        return node if is_known else None
+        if is_known:
+            return node
+        return None
 
     def _find(self, path: str, operation: str | None) -> Node | None:
         # Same as `_walk`, but known segments are looked up before they are examined: 1.3 instead of

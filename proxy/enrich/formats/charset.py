@@ -186,7 +186,9 @@ def _read_wide(text: bytes, *, is_declared: bool) -> Text | None:
     else:
         is_text = is_marked or is_declared or plain.lstrip()[:1] in _JSON_BEGINS
 
-    return (sound, b"", codec) if is_text else None
+    if is_text:
+        return (sound, b"", codec)
+    return None
 
 
 @lru_cache(maxsize=256)

@@ -53,7 +53,9 @@ def content_of(data: bytes, content_type: bytes) -> Content | None:
         return "media"
 
     is_binary = is_unreadable or _BINARY_TYPE.search(content_type) is not None
-    return "octets" if is_binary or _has_gap(data) else None
+    if is_binary or _has_gap(data):
+        return "octets"
+    return None
 
 
 def is_utf8(data: bytes) -> bool:

@@ -192,4 +192,6 @@ def time_at(timeline: Sequence[tuple[int, int]], offset: int) -> int | None:
     if offset < 0 or not timeline:
         return None
     place = bisect_left(timeline, (offset, 0))
-    return timeline[place][1] if place < len(timeline) else None
+    if place < len(timeline):
+        return timeline[place][1]
+    return None

@@ -58,7 +58,9 @@ def members_of(part: Member | None) -> dict[str, msgspec.Raw]:
     """Return the undecoded members of an object; empty if it is missing, not an object, or not
     JSON.
     """
-    return decode(_MEMBERS, part) or {} if part else {}
+    if part:
+        return decode(_MEMBERS, part) or {}
+    return {}
 
 
 def value_in(members: Mapping[str, msgspec.Raw], name: str) -> Any:
@@ -74,7 +76,9 @@ def object_in(members: Mapping[str, msgspec.Raw], name: str) -> dict[str, Any] |
         found = decode(_ANY, members[name])
     else:
         found = None
-    return found if isinstance(found, dict) else None
+    if isinstance(found, dict):
+        return found
+    return None
 
 
 def objects_in(members: Mapping[str, msgspec.Raw], name: str) -> list[dict[str, msgspec.Raw]]:
@@ -140,7 +144,9 @@ def first_count(*values: object) -> int | None:
 def sum_of(values: Iterable[object]) -> int | None:
     """Return the sum of the counts among values; None without any."""
     counts = [count for value in values if (count := count_of(value)) is not None]
-    return sum(counts) if counts else None
+    if counts:
+        return sum(counts)
+    return None
 
 
 def amount_of(value: object) -> float | None:
@@ -152,7 +158,9 @@ def amount_of(value: object) -> float | None:
     ):
         return None
 
-    return float(value) if math.isfinite(value) else None
+    if math.isfinite(value):
+        return float(value)
+    return None
 
 
 def text_of(value: object) -> str | None:
@@ -169,7 +177,9 @@ def find_text(data: bytes, name: bytes) -> str | None:
     one.
     """
     found = re.search(rb'"%b"\s*:\s*("(?:[^"\\]|\\.)*+")' % re.escape(name), data, re.DOTALL)
-    return None if found is None else decode_text(found[1])
+    if found is None:
+        return None
+    return decode_text(found[1])
 
 
 def decode_text(value: bytes | None) -> str | None:

@@ -127,7 +127,9 @@ def last_frame(body: DecodedBody, begins: bytes, *, is_text: bool = False) -> by
     ):
         at = data.find(begins, at + 1)
 
-    return data[at + _PREFIX_BYTES :] if at >= 0 else None
+    if at >= 0:
+        return data[at + _PREFIX_BYTES :]
+    return None
 
 
 def _from_text(text: bytes) -> bytes:

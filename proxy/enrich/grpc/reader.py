@@ -220,7 +220,9 @@ class GrpcReader:
         text, _ = self._redactor.redact_body(
             _ENCODER.encode(details), b"", _AS_JSON, is_truncated=False
         )
-        return msgspec.Raw(text) if details else None
+        if details:
+            return msgspec.Raw(text)
+        return None
 
     def _method(self, route_id: str | None, path: str | None) -> tuple[Schema, Method]:
         schema = self._schemas.get(route_id or "", NO_SCHEMA)
@@ -343,7 +345,9 @@ def _count(
 def _counted(messages: Messages | None, size: int) -> tuple[int, int] | None:
     """Return the number of messages of a body and the largest size; None if a part is missing."""
     if messages is None:
-        return None if size else (0, 0)
+        if size:
+            return None
+        return (0, 0)
     if messages.is_ended:
         return (len(messages.found), max((each.size for each in messages.found), default=0))
     return None

@@ -127,7 +127,9 @@ def shown_float(value: float, *, is_single: bool) -> float | str:
     if math.isnan(value):
         return "NaN"
     if math.isinf(value):
-        return "Infinity" if value > 0 else "-Infinity"
+        if value > 0:
+            return "Infinity"
+        return "-Infinity"
     if not is_single:
         return value
     rounded = (float(f"{value:.{digits}g}") for digits in (7, 8))

@@ -66,4 +66,6 @@ def encoding_in(fields: bytes) -> str | None:
     """Return the compression of gRPC messages that a head names; None if they are not compressed."""
     found = _ENCODING.search(fields)
     name = "identity" if found is None else found[1].decode().lower()
-    return None if name == "identity" else name
+    if name == "identity":
+        return None
+    return name

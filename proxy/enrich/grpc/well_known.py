@@ -41,7 +41,9 @@ def canonical(type_name: str, tree: Tree) -> object:
     if not type_name.startswith(_PREFIX):
         return tree
     write = _FORMS.get(type_name.removeprefix(_PREFIX))
-    return tree if write is None else write(tree)
+    if write is None:
+        return tree
+    return write(tree)
 
 
 def _value(tree: Tree, name: str, number: int, default: Any) -> Any:
@@ -127,7 +129,9 @@ def _struct(tree: Tree) -> object:
 
 def _list(tree: Tree) -> object:
     values = _value(tree, "values", 1, [])
-    return values if isinstance(values, list) else tree
+    if isinstance(values, list):
+        return values
+    return tree
 
 
 def _variant(tree: Tree) -> object:
@@ -137,7 +141,9 @@ def _variant(tree: Tree) -> object:
     (name, value), *_ = tree.items()
     if name == "null_value":
         return None
-    return value if name.endswith("_value") else tree
+    if name.endswith("_value"):
+        return value
+    return tree
 
 
 def _unwrapped(default: object) -> Callable[[Tree], object]:

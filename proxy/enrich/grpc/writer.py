@@ -140,7 +140,10 @@ class _Writer:
         field = fields.get(number)
         written = b""
         for each in value if isinstance(value, list) else [value]:
-            wire_type = LENGTH if field is None else WIRE_TYPES.get(field.type, LENGTH)
+            if field is None:
+                wire_type = LENGTH
+            else:
+                wire_type = WIRE_TYPES.get(field.type, LENGTH)
             if field is not None and field.type == MESSAGE and _is_message(each):
                 written += sized(number, self.by_numbers(field.of, each, depth + 1))
             elif wire_type in FIXED_BYTES:
@@ -179,7 +182,9 @@ class _Writer:
         wire_type = WIRE_TYPES[field.type]
         pieces = [self._number(field, each) for each in values]
         if field.is_repeated and self._is_packed:
-            return sized(number, b"".join(pieces)) if pieces else b""
+            if pieces:
+                return sized(number, b"".join(pieces))
+            return b""
 
         return b"".join(_tag(number, wire_type) + piece for piece in pieces)
 

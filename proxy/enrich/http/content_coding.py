@@ -175,7 +175,9 @@ def decode(
         return decoded
 
     is_compressed = decoded.data.startswith(MAGIC) or (brotli is None and "br" in codings)
-    return None if is_compressed else decoded
+    if is_compressed:
+        return None
+    return decoded
 
 
 def _without_further(decoded: Decoded, limit: int, *, is_of_text: bool) -> Decoded:
@@ -314,7 +316,10 @@ def _pieces(
     for number, mark in enumerate((*marks, len(data))):
         end = max(start, min(mark, len(data)))
         while start < end:
-            most = piece_bytes if start >= edge else min(_PIECE_BYTES, edge - start)
+            if start >= edge:
+                most = piece_bytes
+            else:
+                most = min(_PIECE_BYTES, edge - start)
             yield data[start : start + min(most, end - start)], False
             start += min(most, end - start)
         if number < len(marks):

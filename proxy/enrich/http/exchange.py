@@ -108,4 +108,6 @@ def omitted_reason(captured: CapturedExchange) -> OmittedReason | None:
     """Return the reason for which the bodies of an exchange were not captured; None if they were."""
     if captured.flags & FLAG_BODIES_OFF:
         return "level"
-    return "shed" if captured.shed == SHED_BODIES else None
+    if captured.shed == SHED_BODIES:
+        return "shed"
+    return None

@@ -163,10 +163,14 @@ def whole_lines(head: bytes) -> bytes:
     If the first line itself is cut, it is kept up to its last word.
     """
     cut = head.rfind(b"\n")
-    return cut_end(head) if cut < 0 else head[:cut]
+    if cut < 0:
+        return cut_end(head)
+    return head[:cut]
 
 
 def split_head(head: bytes) -> tuple[bytes, bytes]:
     """Split a head at the end of its first line; the rest begins with the CRLF."""
     cut = head.find(b"\r\n")
-    return (head[:cut], head[cut:]) if cut >= 0 else (head, b"")
+    if cut >= 0:
+        return (head[:cut], head[cut:])
+    return (head, b"")

@@ -94,7 +94,9 @@ def field_of(fields: list[Field], name: bytes) -> bytes | None:
     without it.
     """
     values = [value for field, value in fields if field == name]
-    return b", ".join(values) if values else None
+    if values:
+        return b", ".join(values)
+    return None
 
 
 def text_of(raw: bytes) -> str:

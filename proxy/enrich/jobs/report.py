@@ -227,7 +227,9 @@ def _batch_model(exchange: DecodedExchange) -> str | None:
     body = exchange.request_body
     asked = b"" if body is None or body.is_truncated else body.head
     models = set(map(text_of, values_at(asked, "requests", "params", "model")))
-    return models.pop() if len(models) == 1 else None
+    if len(models) == 1:
+        return models.pop()
+    return None
 
 
 def _response(
@@ -392,7 +394,10 @@ def _operation(
 ) -> Report | None:
     if name == "fetchPredictOperation":
         request = exchange.request_body
-        asked = b"" if request is None or request.is_truncated else request.head
+        if request is None or request.is_truncated:
+            asked = b""
+        else:
+            asked = request.head
         found = _OPERATION.search(str(value_at(asked, "operationName")))
         if found is None:
             return None

@@ -67,7 +67,9 @@ class PendingCalls:
     def current(self, stream: int) -> PendingCall | None:
         """Return the call whose response is running in a stream, or will be the next."""
         place = self._find(stream)
-        return None if place is None else self._calls[place][1]
+        if place is None:
+            return None
+        return self._calls[place][1]
 
     def begin(self, stream: int, call: PendingCall) -> int:
         """Add a call to a stream; return the number of calls that were dropped to make room."""
@@ -81,7 +83,9 @@ class PendingCalls:
     def end(self, stream: int) -> PendingCall | None:
         """Remove and return the current call of a stream; None if there is none."""
         place = self._find(stream)
-        return None if place is None else self._take(place)
+        if place is None:
+            return None
+        return self._take(place)
 
     def clear(self) -> None:
         """Forget all pending calls."""

@@ -72,7 +72,9 @@ class LiveTurns:
         message = decode(_OBJECT, data) if is_whole else None
         if message is None:
             self._lose(turn)
-            return _CUT if _TEXT in data else data
+            if _TEXT in data:
+                return _CUT
+            return data
 
         content = message.get("serverContent")
         if not isinstance(content, dict):
@@ -187,4 +189,6 @@ def _parts_in(content: dict[str, Any]) -> list[Any]:
         parts = model_turn.get("parts")
     else:
         parts = None
-    return parts if isinstance(parts, list) else []
+    if isinstance(parts, list):
+        return parts
+    return []

@@ -75,7 +75,9 @@ _read_fields: Final = reader_of(_INVOKED)
 def model_of(path: str) -> str | None:
     """Return the model named by a path such as `/model/anthropic.claude-3-5-sonnet%3A0/converse`."""
     found = _MODEL.search(path)
-    return None if found is None else text_of(unquote(found[1]))
+    if found is None:
+        return None
+    return text_of(unquote(found[1]))
 
 
 def read(usage: CallUsage, data: bytes) -> None:

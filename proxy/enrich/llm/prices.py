@@ -89,8 +89,14 @@ def _total(price: PriceSettings, usage: CallUsage) -> float:
     read = usage.cache_read_tokens or 0
     written = usage.cache_write_tokens or 0
     plain = max(0, (usage.input_tokens or 0) - read - written)
-    read_usd = price.input_usd if price.cache_read_usd is None else price.cache_read_usd
-    written_usd = price.input_usd if price.cache_write_usd is None else price.cache_write_usd
+    if price.cache_read_usd is None:
+        read_usd = price.input_usd
+    else:
+        read_usd = price.cache_read_usd
+    if price.cache_write_usd is None:
+        written_usd = price.input_usd
+    else:
+        written_usd = price.cache_write_usd
     tokens_usd = plain * price.input_usd + read * read_usd + written * written_usd
     tokens_usd += (usage.output_tokens or 0) * price.output_usd
     return tokens_usd / _MILLION + usage.requests * price.call_usd
@@ -200,7 +206,9 @@ class Prices:
         assert self._price_of is not None
         try:
             price = self._price_of(provider, model, usage)
-            return price if amount_of(price.usd) is not None else None
+            if amount_of(price.usd) is not None:
+                return price
+            return None
         except LookupError:
             if len(self._unknown) >= _MAX_UNKNOWN:
                 self._unknown.clear()

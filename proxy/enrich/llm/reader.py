@@ -103,7 +103,9 @@ def read_call(setting: str, record: Record, exchange: DecodedExchange) -> Call |
         return None
 
     call = read_answer(found.provider, found.model, record, exchange)
-    return None if call is None else call._replace(members=found.members)
+    if call is None:
+        return None
+    return call._replace(members=found.members)
 
 
 def read_answer(
@@ -161,7 +163,9 @@ def _cost_in(head: bytes) -> float | None:
     """
     found = _COST.search(head)
     try:
-        return None if found is None else amount_of(float(found[1]))
+        if found is None:
+            return None
+        return amount_of(float(found[1]))
     except ValueError:  # more than one decimal point
         return None
 
@@ -208,7 +212,10 @@ def host_of(record: Record) -> str:
 
     The upstream of an outgoing call is a bare address.
     """
-    called = record.host if record.route_id == EGRESS_ROUTE else record.upstream
+    if record.route_id == EGRESS_ROUTE:
+        called = record.host
+    else:
+        called = record.upstream
     return called or ""
 
 
@@ -265,7 +272,9 @@ def _end_of(usage: CallUsage, outcome: str, *, has_end: bool) -> StreamEnd | Non
         return "complete"
     if outcome == Outcome.CLIENT_CLOSED:
         return "client_closed"
-    return "cut" if has_end or usage.is_cut else None
+    if has_end or usage.is_cut:
+        return "cut"
+    return None
 
 
 def _read_response(usage: CallUsage, provider: Provider, body: DecodedBody) -> None:

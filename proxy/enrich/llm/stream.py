@@ -115,7 +115,9 @@ def _read_head(usage: CallUsage, provider: Provider, text: bytes, found: list[Fr
     if content is None:
         return -1
     place = bisect_left(ends, content.start() + 1)
-    return ends[place] if place < len(found) else -1
+    if place < len(found):
+        return ends[place]
+    return -1
 
 
 def _read_tail(usage: CallUsage, provider: Provider, frames: Frames) -> bool:

@@ -180,7 +180,9 @@ def wait_us(record: Record, exchange: DecodedExchange, *, has_others: bool) -> i
         # The session is in the query (revision 2024-11-05). Servers of that revision accept a call
         # with any text, or with an empty body.
         is_answer = response is not None and (b"html" in kind or b"json" in kind)
-        return 0 if is_answer else PENDING_US
+        if is_answer:
+            return 0
+        return PENDING_US
     if response is None:
         return 0
 

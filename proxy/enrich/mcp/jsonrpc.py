@@ -74,7 +74,9 @@ def read_requests(body: DecodedBody) -> list[RpcRequest]:
     """Return the requests of a body, in order, without notifications and responses to the server."""
     if body.is_truncated:
         request = _read_truncated_request(body)
-        return [] if request is None else [request]
+        if request is None:
+            return []
+        return [request]
     return [
         RpcRequest(id_of(message.id), message.method, bytes(message.params), True)
         for message in _messages(body.head)
@@ -238,7 +240,9 @@ def _members_of(value: bytes | None) -> Members:
         found = members_at_start(value, _INNER_NAMES)
     else:
         found = []
-    return found[0] if found else {}
+    if found:
+        return found[0]
+    return {}
 
 
 MAX_BYTES: Final = 16_384

@@ -53,7 +53,10 @@ class Llm(Reader):
 
         setting = _setting(exchange)
         call = read_call(setting, record, exchange)
-        report = report_of(setting, record, exchange, call) if is_candidate else None
+        if is_candidate:
+            report = report_of(setting, record, exchange, call)
+        else:
+            report = None
         priced = call
         if priced is None and report is not None:
             priced = report.call
@@ -76,7 +79,9 @@ class Llm(Reader):
 
     def running(self, record: Record, exchange: DecodedExchange) -> Facts | None:
         call = read_begun_call(_setting(exchange), record, exchange)
-        return None if call is None else Facts(provider=call.provider, model=call.usage.model)
+        if call is None:
+            return None
+        return Facts(provider=call.provider, model=call.usage.model)
 
     def know_jobs(self, jobs: Iterable[Job]) -> None:
         self._jobs.load(jobs)

@@ -108,7 +108,9 @@ def redact_binary(line: bytes, redact: Callable[[bytes], bytes]) -> bytes:
     def look(found: re.Match[bytes]) -> bytes:
         run = found[1].translate(_STANDARD)
         data = a2b_base64(run[: len(run) - (len(run) % 4 == 1)] + b"==")
-        return found[0] if redact(data) == data else MARK
+        if redact(data) == data:
+            return found[0]
+        return MARK
 
     return name + colon + _BASE64.sub(look, value)
 

@@ -109,7 +109,10 @@ class Form:
                 has_literal = any(text.find(each, begin, end) >= 0 for each in self._every)
             else:
                 has_literal = text.startswith(self._every, begin, end)
-            judged = self._judged(text, found, 0, is_octets=is_octets) if has_literal else None
+            if has_literal:
+                judged = self._judged(text, found, 0, is_octets=is_octets)
+            else:
+                judged = None
             if judged is not None and judged[2]:
                 yield judged[:2]
 

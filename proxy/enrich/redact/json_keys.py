@@ -181,7 +181,9 @@ def _secret_start(text: bytes, begin: int, key: bytes) -> tuple[int, int]:
     start = begin + len(key)
     if key[-1] not in _CLOSES_VALUE:
         after = content_end(text, key, start)
-        return (start, start) if after < 0 else (-1, after)
+        if after < 0:
+            return (start, start)
+        return (-1, after)
 
     value = _paired_value(text, begin, key)
     if value < 0 and _may_have_adjacent_value(text, begin, key):

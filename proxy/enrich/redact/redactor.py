@@ -310,7 +310,10 @@ class Redactor:
             is_clean = False  # Which was said of the head alone.
             head += tail
             tail = b""
-        kind = b"%s\n%s" % (content_type, tail) if is_truncated else content_type
+        if is_truncated:
+            kind = b"%s\n%s" % (content_type, tail)
+        else:
+            kind = content_type
         key = self._clean.key_of(head, kind)
         if key is not None and (kept := self._clean.get(key)) is not None:
             head_bytes, tail_bytes = kept
@@ -568,7 +571,9 @@ class Redactor:
             name, colon, value = line.partition(b": ")
             line = name + colon + self._query.redact_encoded(value)
         line = self._json.redact(line)[0] if QUOTE in line else line
-        return self._without_user(line) if AT in line else line
+        if AT in line:
+            return self._without_user(line)
+        return line
 
     def _without_user(self, line: bytes) -> bytes:
         found = fields.HOST_USER.match(line)

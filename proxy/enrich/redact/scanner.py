@@ -261,7 +261,9 @@ def _word_of(text: bytes, start: int, stop: int) -> bytes | None:
         return None
 
     word = text[begin:end]
-    return word if word.isalpha() else None
+    if word.isalpha():
+        return word
+    return None
 
 
 @cache

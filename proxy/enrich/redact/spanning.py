@@ -157,7 +157,9 @@ def _columns(text: bytes) -> Iterator[_Column]:
 
 def _name_at(parts: Sequence[bytes], place: int) -> bytes | None:
     """Return the string at a position if it is the name of a member."""
-    return parts[place] if parts[place + 1].startswith(b":") else None
+    if parts[place + 1].startswith(b":"):
+        return parts[place]
+    return None
 
 
 def _shape(parts: Sequence[bytes]) -> tuple[bytes | None, ...]:
@@ -216,7 +218,9 @@ def _in_order(columns: Sequence[_Column]) -> bytes:
     """Join the strings of columns in line order; empty if they never change."""
     first = columns[0]
     if len(columns) == 1:
-        return b"" if first.is_constant and first.name not in TEXTS else b"".join(first.strings)
+        if first.is_constant and first.name not in TEXTS:
+            return b""
+        return b"".join(first.strings)
     if first.name not in TEXTS:
         if all(column.is_constant and column.strings[0] == first.strings[0] for column in columns):
             return b""

@@ -85,7 +85,9 @@ def _pieces(text: bytes) -> list[_Piece]:
         found += [(*item.span(1), ITEMS) for item in _ITEM.finditer(text)]
     if has_data:
         found += [(*line.span(1), _LINES) for line in _LINE.finditer(text)]
-    return found if len(found) == size else sorted(found)
+    if len(found) == size:
+        return found
+    return sorted(found)
 
 
 def _spans_by_series(text: bytes) -> dict[bytes, list[Span]]:
@@ -95,7 +97,10 @@ def _spans_by_series(text: bytes) -> dict[bytes, list[Span]]:
     name, they are also grouped by their order in it.
     """
     found = _pieces(text)
-    keys = _alternating_series(text, found) if SECOND.search(text) is not None else None
+    if SECOND.search(text) is not None:
+        keys = _alternating_series(text, found)
+    else:
+        keys = None
     by_series: dict[bytes, list[Span]] = {}
     for (start, stop, name), key in zip(found, keys or repeat(None), strict=False):
         by_series.setdefault(key or name, []).append((start, stop))
@@ -138,7 +143,9 @@ def _alternating_series(text: bytes, found: Sequence[_Piece]) -> list[bytes] | N
             end = len(text) if end < 0 else end
 
     all_series += _series_of(names, _INDEX.findall(text, begin, end))
-    return all_series if _alternate(all_series) else None
+    if _alternate(all_series):
+        return all_series
+    return None
 
 
 def _series_of(names: list[bytes], indexes: list[bytes]) -> Iterator[bytes]:

@@ -35,7 +35,9 @@ def cut_end(text: bytes, begins: Begins = begins_secret) -> bytes:
         run = EDGE_BYTES
     text = text[: len(text) - run]
     groups = _GROUPS.search(text, max(0, len(text) - EDGE_BYTES))
-    return text if groups is None else text[: groups.start()]
+    if groups is None:
+        return text
+    return text[: groups.start()]
 
 
 def cut_start(tail: bytes, end: End, kind: Kind, boundary: bytes | None) -> bytes:
@@ -52,7 +54,9 @@ def cut_start(tail: bytes, end: End, kind: Kind, boundary: bytes | None) -> byte
     if boundary is not None:
         start = tail.find(b"--" + boundary)
     elif kind == "form":
-        return tail[tail.find(b"&") :] if AMPERSAND in tail else b""
+        if AMPERSAND in tail:
+            return tail[tail.find(b"&") :]
+        return b""
     else:
         found = _KEY_OR_LINE.search(tail)
         start = -1 if found is None else found.start()
@@ -71,4 +75,6 @@ def without_beginning(text: bytes, begins: Begins = begins_secret) -> bytes:
     while at < len(text) and not begins(text[at:]):
         word_end = _WORD_END.search(text, at)
         at = len(text) if word_end is None else word_end.end()
-    return text[:at] + MARK if at < len(text) else text
+    if at < len(text):
+        return text[:at] + MARK
+    return text

@@ -166,7 +166,9 @@ class Decoder:
         is_coded = self._at < len(self._data) and self._data[self._at] >= 0x80
         length = self._pass_string()
         text = self._data[self._at - length : self._at]
-        return read_huffman(text) if is_coded else text
+        if is_coded:
+            return read_huffman(text)
+        return text
 
 
 def _malformed(reason: str) -> ConnectionFault:

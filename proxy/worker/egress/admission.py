@@ -68,7 +68,10 @@ class OutgoingAdmission(Admission):
         lines = self._engine.render(head, route)
         if request.gaps:
             lines = as_format(lines) % request.gaps
-        target = route.target(request.target) if route.changes_target else request.target
+        if route.changes_target:
+            target = route.target(request.target)
+        else:
+            target = request.target
         return route, b"%b %b HTTP/1.1\r\n%b\r\n" % (request.method, target, lines)
 
     def client_of(self, head: RequestHead) -> bytes:

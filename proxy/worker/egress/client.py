@@ -510,7 +510,9 @@ class ProxyClient(EarlyConnection, asyncio.Protocol):
     @property
     def waits_since_ns(self) -> int:
         """Since when it waits for its client; 0: it is busy, gone, or another by now."""
-        return self.since_ns if self._is_waiting and self._task is None else 0
+        if self._is_waiting and self._task is None:
+            return self.since_ns
+        return 0
 
     def check(self, now_ns: int) -> None:
         """Enforce the deadlines: of a head, of silence behind CONNECT, and of a handshake."""

@@ -206,7 +206,9 @@ class Destinations:
         request, whose answer says why.
         """
         if len(offered) < 2:
-            return offered[0] if offered else HTTP11
+            if offered:
+                return offered[0]
+            return HTTP11
         protocol, until_s = self._agreed.get((host, port), ("", 0.0))
         if time.monotonic() < until_s:
             return protocol
@@ -245,7 +247,9 @@ class Destinations:
     def take_failure(self, host: str, port: int) -> UpstreamError | None:
         """Return why a host was not reached when it was asked for its protocol, once."""
         failure, until_s = self._failures.pop((host, port), (None, 0.0))
-        return failure if time.monotonic() < until_s else None
+        if time.monotonic() < until_s:
+            return failure
+        return None
 
     def pool(self, host: str, port: int, protocol: str) -> Pool | Http2Pool:
         """Return the pool for connections over TLS to a host that chose a protocol."""

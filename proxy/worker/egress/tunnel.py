@@ -180,7 +180,9 @@ class _Side(asyncio.Protocol):
     @property
     def unsent_bytes(self) -> int:
         """What was written to it and is still with us."""
-        return 0 if self._transport is None else self._transport.get_write_buffer_size()
+        if self._transport is None:
+            return 0
+        return self._transport.get_write_buffer_size()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Take the transport, do what was postponed, and let the other side be read."""

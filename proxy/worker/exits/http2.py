@@ -155,7 +155,9 @@ class Http2Exit(Exit):
     @property
     def unsent_bytes(self) -> int:
         stream = self._codec.streams.open.get(self.id)
-        return 0 if stream is None else stream.queued_bytes
+        if stream is None:
+            return 0
+        return stream.queued_bytes
 
     def half_close(self) -> None:
         """Do nothing: END_STREAM has ended our side."""

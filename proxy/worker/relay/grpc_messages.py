@@ -162,10 +162,15 @@ def _session_of(relay: RelayState, direction: int) -> bytes:
     assert exchange is not None
     line = exchange.request_head[: exchange.request_head.find(b"\r\n")]
     path = line.partition(b" ")[2].partition(b" ")[0].partition(b"?")[0]
-    head = exchange.request_head if direction == IN else exchange.response_head
+    if direction == IN:
+        head = exchange.request_head
+    else:
+        head = exchange.response_head
     return b"\n".join((path[:MAX_TARGET_BYTES], _value(_TYPE, head), _value(_ENCODING, head)))
 
 
 def _value(field: re.Pattern[bytes], head: bytes) -> bytes:
     found = field.search(head)
-    return b"" if found is None else found[1]
+    if found is None:
+        return b""
+    return found[1]

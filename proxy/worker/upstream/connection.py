@@ -378,7 +378,9 @@ class UpstreamConnection(PacedReader, asyncio.Protocol):
     @property
     def arriving_bytes(self) -> int:
         """Bytes in hand of a body's framing that carry no content yet."""
-        return self._framer.in_hand if self._state == _BODY else 0
+        if self._state == _BODY:
+            return self._framer.in_hand
+        return 0
 
     def close(self) -> None:
         """Close at once, without notifying the handler; idempotent."""

@@ -350,7 +350,9 @@ class Http2Upstream(PacedReader, asyncio.Protocol):
         has_length = head.content_length >= 0 or head.has_no_body or handler.method == b"HEAD"
         if is_whole and (has_length or handler.stream is not None):
             self._finish(lane).send_full_response(head, fields.text, body, now_ns)
-            return 0 if event.is_end else 1
+            if event.is_end:
+                return 0
+            return 1
 
         handler.start_response(head, fields.text, now_ns)
         if event.is_end:

@@ -134,7 +134,9 @@ class Http2Lane:
     def arriving_bytes(self) -> int:
         """Bytes in hand of an incomplete frame of the response."""
         reader = self._codec.reader
-        return reader.arriving_bytes if reader.stream_id == self.id else 0
+        if reader.stream_id == self.id:
+            return reader.arriving_bytes
+        return 0
 
     @property
     def has_whole_content(self) -> bool:

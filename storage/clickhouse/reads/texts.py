@@ -34,7 +34,9 @@ async def can_have(session: Session, where: Where, clues: Sequence[Clue]) -> lis
     rows = await session.fetch_in_budget(
         f"SELECT seq FROM records WHERE {where.text} AND {has_words}", parameters, is_part=True
     )
-    return None if rows is None else [seq for (seq,) in rows]
+    if rows is None:
+        return None
+    return [seq for (seq,) in rows]
 
 
 def _has_runs(word: str, add: Callable[[Any], str]) -> str:

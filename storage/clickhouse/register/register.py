@@ -172,7 +172,9 @@ class Register:
         authors = [
             author for (author,) in await link.fetch(_AUTHORS, (name, version), limit_s=LIMIT_S)
         ]
-        return attempt in authors if authors else None
+        if authors:
+            return attempt in authors
+        return None
 
     async def _insert(
         self,

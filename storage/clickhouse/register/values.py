@@ -16,7 +16,9 @@ _decoder: Final = msgspec.json.Decoder(list[View])
 
 async def read_meta(register: Register, name: str) -> str | None:
     value = (await register.entry(_META + name)).value
-    return value[1:] if value else None
+    if value:
+        return value[1:]
+    return None
 
 
 async def put_meta(register: Register, name: str, value: str, *, replace: bool) -> str:

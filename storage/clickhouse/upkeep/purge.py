@@ -132,7 +132,9 @@ async def first_record(link: Link, upkeep: Upkeep) -> tuple[int, int] | None:
     """Return `seq` and start of the first record that is shown."""
     marks = (upkeep.purged_through_seq, upkeep.first_shown_us)
     found = await link.fetch(_FIRST, marks, limit_s=LIMIT_S)
-    return (found[0][0], found[0][1]) if found else None
+    if found:
+        return (found[0][0], found[0][1])
+    return None
 
 
 async def size_bytes(shards: Shards) -> int:

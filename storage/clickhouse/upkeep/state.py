@@ -83,7 +83,9 @@ _decoder: Final = msgspec.json.Decoder(Upkeep)
 
 def upkeep_of(value: str) -> Upkeep:
     """Decode the entry of the register. An empty one is that of a new store."""
-    return _decoder.decode(value) if value else Upkeep()
+    if value:
+        return _decoder.decode(value)
+    return Upkeep()
 
 
 async def read_upkeep(register: Register) -> Upkeep:

@@ -90,7 +90,9 @@ def error_of(body: bytes, status: int) -> StorageError:
 def code_of(body: bytes) -> int | None:
     """Return the code of an error; None if the answer is not ClickHouse's, such as a proxy's."""
     found = _CODE.search(body[:_MAX_TEXT])
-    return None if found is None else int(found[1])
+    if found is None:
+        return None
+    return int(found[1])
 
 
 def _text(body: bytes) -> str:

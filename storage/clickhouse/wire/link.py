@@ -179,7 +179,9 @@ class Link:
     @property
     def current(self) -> "Link":
         """Link to the replica in use."""
-        return self.to(self.hosts[0]) if self.hosts else self
+        if self.hosts:
+            return self.to(self.hosts[0])
+        return self
 
     def to(self, host: str) -> "Link":
         """Return the link to the replica with this host; without replicas, return this link."""

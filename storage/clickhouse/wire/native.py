@@ -241,7 +241,9 @@ def _width(type: str) -> int:
     """Return the number of bytes that a null of a column type takes in the native format."""
     if type in _CODES:
         return array(_CODES[type]).itemsize
-    return 1 if type == "String" else int(_parts(type)[1])
+    if type == "String":
+        return 1
+    return int(_parts(type)[1])
 
 
 def _write_fixed(out: Chunks, length: str, values: Sequence[bytes]) -> None:

@@ -95,7 +95,9 @@ class BatchStore:
     def newest_seq(self) -> int:
         """An upper bound of the numbers in the newest slots; 0 before the first."""
         newest_ms = max((slots.newest_ms for slots in self._slots.values()), default=0)
-        return first_of(newest_ms + 1) - 1 if newest_ms else 0
+        if newest_ms:
+            return first_of(newest_ms + 1) - 1
+        return 0
 
     def _of(self, instance: str) -> Slots:
         slots = self._slots.get(instance)

@@ -187,7 +187,9 @@ def inflate(frames: bytes) -> bytes:
         parts.append(decompressor.decompress(frames))
         frames = decompressor.unused_data
 
-    return parts[0] if len(parts) == 1 else b"".join(parts)
+    if len(parts) == 1:
+        return parts[0]
+    return b"".join(parts)
 
 
 def compress_after(content: bytes, before: bytes) -> bytes:

@@ -195,7 +195,10 @@ class Sums:
             return iter(())
 
         first = oldest_us // HOUR_US if hours.first is None else hours.first
-        until = newest_us // HOUR_US + 1 if hours.until is None else hours.until
+        if hours.until is None:
+            until = newest_us // HOUR_US + 1
+        else:
+            until = hours.until
         if first >= until:
             return iter(())
 
@@ -245,7 +248,10 @@ class Sums:
         if steps is not None:
             selected.insert(0, self._place_of_hour(steps))
             keys.insert(0, "place")
-        grouped = f" GROUP BY {', '.join(keys)} LIMIT {max_groups + 1}" if keys else ""
+        if keys:
+            grouped = f" GROUP BY {', '.join(keys)} LIMIT {max_groups + 1}"
+        else:
+            grouped = ""
         sql = f"SELECT {', '.join(selected)} FROM {rows}{grouped}"
         if session.dialect.rollups is not None:
             return await session.fetch(sql, parameters)
@@ -397,7 +403,9 @@ class Sums:
             keys.append("kind")
         class_ = f"coalesce({dialect.status_class}, 0) AS status_class"
         keys += [class_ if name == "status_class" else name for name in self.by]
-        return keys if only_values else [*keys, *self._weight]
+        if only_values:
+            return keys
+        return [*keys, *self._weight]
 
     def _place_of_hour(self, steps: Steps) -> str:
         start = steps.start_us // HOUR_US
@@ -465,5 +473,8 @@ def _bucket(column: str, dialect: Dialect) -> str:
 
 def _unless_missing(column: str, shown: str, dialect: Dialect) -> str:
     """Write a value of exchanges with a latency, and -1 for the others."""
-    missing = dialect.is_connection if column == LATENCIES[0] else f"coalesce({column}, -1) < 0"
+    if column == LATENCIES[0]:
+        missing = dialect.is_connection
+    else:
+        missing = f"coalesce({column}, -1) < 0"
     return f"CASE WHEN {missing} THEN -1 ELSE {shown} END"

@@ -112,7 +112,10 @@ async def read_conversations(session: Session, query: ConversationQuery) -> Conv
         rest = part
         while not rest.is_empty:
             where = await selected.within(rest)
-            newest = None if where is None else await _newest_calls(session, where, at_once)
+            if where is None:
+                newest = None
+            else:
+                newest = await _newest_calls(session, where, at_once)
             if newest is None or not await walk.take(newest):
                 return walk.page(complete=False)
             if walk.is_full:

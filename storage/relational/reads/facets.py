@@ -165,7 +165,10 @@ async def count_values(
     state = await session.state()
     stamps: dict[time_ranges.TimeRange, Stamp] = {}
     for (tier, number), records in (await rollup_sql.record_totals(session, hours)).items():
-        first_hour = number * time_ranges.DAY_HOURS if tier == "day" else number
+        if tier == "day":
+            first_hour = number * time_ranges.DAY_HOURS
+        else:
+            first_hour = number
         was_trimmed = first_hour * time_ranges.HOUR_US <= state.trimmed_until_us
         stamps[tier, number] = (records, state.erasures + (state.trims if was_trimmed else 0))
 
@@ -312,7 +315,10 @@ async def named(
         values = {CODED[column][value]: count for value, count in counts.items()}
     else:
         # More than wanted are looked up, as equal counts are sorted by name; but not ten thousands.
-        most = SAMPLE_ROWS if name in COMBINATIONS else min(4 * limit, MAX_FACET_LIMIT)
+        if name in COMBINATIONS:
+            most = SAMPLE_ROWS
+        else:
+            most = min(4 * limit, MAX_FACET_LIMIT)
         frequent = sorted(counts, key=lambda value: -counts[value])[:most]
         ids = [value for value in frequent if value and value != OTHER]
         text = await session.text_of(ids)

@@ -25,7 +25,10 @@ async def histogram(session: Session, query: HistogramQuery) -> Histogram:
     filter = state.visible(narrowed(query.filter, since_us, until_us))
     tables = rollup_sql.tables_for(filter, state.capped_dimensions)
     rows = await seq_range(session, filter)
-    max_rows = MAX_SCAN_ROWS_IN_HOURS if is_in_hours(since_us, until_us) else MAX_SCAN_ROWS
+    if is_in_hours(since_us, until_us):
+        max_rows = MAX_SCAN_ROWS_IN_HOURS
+    else:
+        max_rows = MAX_SCAN_ROWS
     is_long = tables is not None and rows.size > max_rows * session.numbers_per_row
     step, starts = steps(since_us, until_us, query.buckets, is_long=is_long)
     if not starts:

@@ -143,7 +143,9 @@ async def _count(session: Session, where: Where, most: int) -> int | None:
     counted = f"SELECT seq FROM {schema}records WHERE {where.text} LIMIT {mark}"
     sql = f"SELECT count(*) FROM ({counted}) AS counted"
     found = await session.fetch_in_budget(sql, (*where.parameters, most))
-    return None if found is None else int(found[0][0])
+    if found is None:
+        return None
+    return int(found[0][0])
 
 
 async def _read(
@@ -192,12 +194,16 @@ async def read_record(session: Session, record_id: bytes) -> Record | None:
     where = f"id = {dialect.placeholder(1)} AND started_at_us >= {dialect.placeholder(2)}"
     sql = f"{_select(dialect)} WHERE {dialect.of_commits(where)}"
     rows = await session.fetch(sql, (record_id, floor_us))
-    return (await session.records(rows))[0] if rows else None
+    if rows:
+        return (await session.records(rows))[0]
+    return None
 
 
 async def read_payloads(session: Session, seqs: Sequence[int]) -> dict[int, Payload]:
     wanted = sorted({seq for seq in seqs if 0 < seq <= MAX_INT})
-    return await session.payloads(wanted) if wanted else {}
+    if wanted:
+        return await session.payloads(wanted)
+    return {}
 
 
 def _offset(query: RecordQuery) -> int:

@@ -182,4 +182,6 @@ async def fetch_exact_if_small(
         session = session.limited(_FIND_S)
     found: list[Rows] = []
     is_complete = await scan(session, replace(filter, kind="exchange"), select, "", found.extend)
-    return found if is_complete else None
+    if is_complete:
+        return found
+    return None

@@ -60,7 +60,9 @@ async def read_meta(session: Session, name: str) -> str | None:
     dialect = session.dialect
     sql = f"SELECT value FROM {dialect.schema}meta WHERE name = {dialect.placeholder(1)}"
     rows = await session.fetch(sql, (dialect.meta_prefix + name,))
-    return str(rows[0][0]) if rows else None
+    if rows:
+        return str(rows[0][0])
+    return None
 
 
 async def put_meta(session: Session, name: str, value: str, *, replace: bool) -> str:
@@ -68,7 +70,10 @@ async def put_meta(session: Session, name: str, value: str, *, replace: bool) ->
     stored value.
     """
     dialect = session.dialect
-    conflict = "DO UPDATE SET value = excluded.value" if replace else "DO NOTHING"
+    if replace:
+        conflict = "DO UPDATE SET value = excluded.value"
+    else:
+        conflict = "DO NOTHING"
     sql = (
         f"INSERT INTO {dialect.schema}meta (name, value) "
         f"VALUES ({dialect.placeholder(1)}, {dialect.placeholder(2)}) ON CONFLICT (name) {conflict}"

@@ -79,7 +79,9 @@ async def summary(session: Session, query: SummaryQuery) -> Summary:
 async def _started_us(session: Session, filter: Filter, order: Order) -> int | None:
     """Return when the first record of a filter in an order started."""
     page = await read_page(session, RecordQuery(filter=filter, order=order, limit=1))
-    return page.records[0].started_at_us if page.records else None
+    if page.records:
+        return page.records[0].started_at_us
+    return None
 
 
 async def _usage(session: Session, filter: Filter, cut: Split) -> tuple[list[ModelUsage], bool]:

@@ -80,7 +80,9 @@ async def tool_call(session: Session, record_id: bytes, position: int) -> ToolCa
     then = f"WHERE {dialect.of_commits(one)}"
     parameters = (record_id, position)
     calls = await _visible(session, then, parameters, state.purge_floor_us)
-    return calls[0] if calls else None
+    if calls:
+        return calls[0]
+    return None
 
 
 async def tool_calls_of(session: Session, record_seq: int) -> list[ToolCall]:

@@ -121,7 +121,9 @@ async def _names_of(
         if column in DIMENSIONS:
             known = text[value]
             is_invented = column == "method" and known not in ROLLUP_METHODS
-            return None if is_invented and is_by_endpoint else known
+            if is_invented and is_by_endpoint:
+                return None
+            return known
 
         if column == "client_ip":
             value = unpack_address(session.dialect.to_bytes(value))

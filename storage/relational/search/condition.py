@@ -147,12 +147,16 @@ def sql_superset(expression: Expression | None) -> Expression | None:
         case Or(parts):
             # One alternative without a condition is fulfilled by all records.
             supersets = _supersets(parts)
-            return Or(supersets) if len(supersets) == len(parts) else None
+            if len(supersets) == len(parts):
+                return Or(supersets)
+            return None
         case Like(field) if field in sql.COMBINATIONS:
             # Several names are stored as one text: a pattern may match across two of them.
             return expression
         case _:
-            return expression if is_sql_expressible(expression) else None
+            if is_sql_expressible(expression):
+                return expression
+            return None
 
 
 def _supersets(parts: Sequence[Expression]) -> tuple[Expression, ...]:
@@ -309,7 +313,9 @@ class Writer:
 
     def _or(self, parts: Sequence[str]) -> str:
         possible = [part for part in parts if part != _NEVER]
-        return f"({' OR '.join(possible)})" if possible else _NEVER
+        if possible:
+            return f"({' OR '.join(possible)})"
+        return _NEVER
 
     def _leaf(self, expression: Leaf, is_nested: bool) -> str:
         match expression:
@@ -364,7 +370,9 @@ class Writer:
         known = self._ids.get(column_of(field), {})
         ids = [known[value] for value in values if value in known]
         if field == "tool":
-            return self._dialect.tool.format(self._marks(ids)) if ids else _NEVER
+            if ids:
+                return self._dialect.tool.format(self._marks(ids))
+            return _NEVER
         return self.among(self._dialect.unindexed.format(field) if is_nested else field, ids)
 
     def _coded(self, column: str, words: Sequence[str], *, is_unindexed: bool = False) -> str:

@@ -256,7 +256,9 @@ def _candidates(part: Range, need: Need) -> Range | None:
     """Return the rows of a slice that can have the words of a need; None for none."""
     if not isinstance(part, Window) or need == NOTHING:
         return part
-    return spread(part.possible) if part.possible else None
+    if part.possible:
+        return spread(part.possible)
+    return None
 
 
 async def _matching(session: Session, where: Where, search: Expression) -> Rows | None:

@@ -18,7 +18,9 @@ _MAX_REMEMBERED: Final = 256
 
 def pack(redactions: Mapping[str, int] | None) -> str | None:
     """Write the ids; None without redactions."""
-    return _packed(tuple(redactions)) if redactions else None
+    if redactions:
+        return _packed(tuple(redactions))
+    return None
 
 
 def counts_of(redactions: Mapping[str, int]) -> list[int] | None:

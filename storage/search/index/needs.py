@@ -73,7 +73,9 @@ def expression_need(expression: Expression) -> Need:
             return substring_need(fold(text))
         case Is(field, values) if all(is_spelled(field, value) for value in values):
             need = _either(_value_need(_outside_runs(field, value)) for value in values)
-            return _name_need(field) if need == NOTHING else need
+            if need == NOTHING:
+                return _name_need(field)
+            return need
         case Like(field, parts) if are_spelled(field, parts):
             last = len(parts) - 1
             certain = (
@@ -83,7 +85,9 @@ def expression_need(expression: Expression) -> Need:
             need = joined(
                 _part_need(part, is_end=place == last) for place, part in enumerate(certain)
             )
-            return _name_need(field) if need == NOTHING else need
+            if need == NOTHING:
+                return _name_need(field)
+            return need
         case Is(field) | Like(field) | Has(field) | Between(field):
             return _name_need(field)
         case _:

@@ -100,7 +100,9 @@ def tokens(text: str) -> Iterator[Term | Sign]:
 
 def escaped(text: str) -> str:
     """Return a text as a literal value, quoted if need be."""
-    return quoted(text) if _SPECIAL.search(text) else text
+    if _SPECIAL.search(text):
+        return quoted(text)
+    return text
 
 
 def quoted(text: str) -> str:

@@ -93,7 +93,9 @@ def moment_us(text: str, now_us: int) -> int:
         return int(unix[2] or Decimal(unix[1]) * 1000) * 1000
 
     day_us = _day_us(text, now_us)
-    return time_us(text) if day_us is None else day_us
+    if day_us is None:
+        return time_us(text)
+    return day_us
 
 
 def _day_us(text: str, now_us: int) -> int | None:

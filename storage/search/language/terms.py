@@ -273,7 +273,9 @@ def path_contains(text: str) -> Expression:
 def path_spellings(text: str) -> list[str]:
     """Return a part of a path literally and percent-encoded, as clients send `café` and `a b`."""
     encoded = quote(text, safe=_UNENCODED, errors="surrogatepass")
-    return [text] if encoded == text else [text, encoded]
+    if encoded == text:
+        return [text]
+    return [text, encoded]
 
 
 def _path(parts: tuple[str, ...]) -> Expression:

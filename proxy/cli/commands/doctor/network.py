@@ -141,7 +141,9 @@ def _held_ports(settings: Settings) -> dict[str, int | str]:
     if not is_in_use(directory):
         return {}
     listens = read_state(directory).get(LISTENS_NAME)
-    return dict(listens) if isinstance(listens, dict) else {}
+    if isinstance(listens, dict):
+        return dict(listens)
+    return {}
 
 
 def _bind_error(host: str, port: int) -> OSError | None:

@@ -79,7 +79,10 @@ def _check_file(name: str, path: Path) -> Iterator[Finding]:
         fix = "stop sidelog, run sqlite3 FILE '.recover', or restore a backup"
         yield Finding("fail", name, f"{path}: {found}", fix)
     else:
-        step = f", which the next start brings to {newest}" if layout < newest else ""
+        if layout < newest:
+            step = f", which the next start brings to {newest}"
+        else:
+            step = ""
         size_mib = path.stat().st_size >> 20
         text = f"{path} opens, {size_mib} MiB, no damage found, layout {layout}{step}"
         yield Finding("ok", name, text)

@@ -51,7 +51,9 @@ def messages_of(body: Body | None) -> list[Any] | None:
     except (msgspec.DecodeError, UnicodeDecodeError):
         return None
 
-    return shown if isinstance(shown, list) else None
+    if isinstance(shown, list):
+        return shown
+    return None
 
 
 def framed(messages: Iterable[bytes]) -> bytes:

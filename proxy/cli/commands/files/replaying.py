@@ -199,7 +199,9 @@ def _is_call(recorded: Recorded) -> bool:
 def _outgoing(plan: Plan, recorded: Recorded, given: Given) -> Outgoing:
     with failing(f"{recorded.id} cannot be edited so", ValueError, exit_code=2):
         made = outgoing_of(recorded, given)
-        return plan.calls.outgoing(recorded, made) if _is_call(recorded) else made
+        if _is_call(recorded):
+            return plan.calls.outgoing(recorded, made)
+        return made
 
 
 class Replay:
@@ -274,7 +276,10 @@ class Replay:
             outgoing = _outgoing(self._plan, recorded, self._plan.given)
             answer, payload = await self._answered(sender, recorded, outgoing)
         except NoAnswer as error:
-            self._unreached = self._unreached + 1 if isinstance(error, Unreached) else 0
+            if isinstance(error, Unreached):
+                self._unreached = self._unreached + 1
+            else:
+                self._unreached = 0
             text = str(error)
             for secret in self._plan.given.secrets:
                 text = text.replace(secret, "[REDACTED]")

@@ -213,7 +213,10 @@ def _changes_of(result: Result) -> Iterator[tuple[_Key, str]]:
             continue
         for change in part["changes"]:
             name = part["part"]
-            values = (change["a"], change["b"]) if name == "status" else (None, None)
+            if name == "status":
+                values = (change["a"], change["b"])
+            else:
+                values = (None, None)
             key = _Key(name, change["change"], _general(change["path"]), values)
             yield key, _words(name, change)
 

@@ -58,7 +58,9 @@ def _summary(counts: Mapping[str, int], endpoints: Sequence[Endpoint]) -> str:
     slower = sum(endpoint.latency.slower for endpoint in endpoints)
     answers = ", ".join(f"{counts[name]:,} {name}" for name in ("equal", "different", "failed"))
     text = f"{sent:,} sent: {answers}; {differing:,} of {len(endpoints):,} endpoints differ"
-    return f"{text}, {slower:,} slower" if slower else text
+    if slower:
+        return f"{text}, {slower:,} slower"
+    return text
 
 
 def _lines(endpoint: Endpoint) -> Iterator[Text]:

@@ -97,7 +97,9 @@ class Calls(CallReader):
 
         kind = self.method(record.path).response
         answer = written(self.schema, kind, payload.response_head, payload.response_body, messages)
-        return None if answer is None else framed(answer)
+        if answer is None:
+            return None
+        return framed(answer)
 
 
 def miss_reply(text: str) -> Reply:

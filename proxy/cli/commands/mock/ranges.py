@@ -47,7 +47,9 @@ def _date(text: str) -> float | None:
     """Return a date in seconds since 1970; None if it is invalid."""
     read = parsedate_tz(text)
     try:
-        return None if read is None else mktime_tz(read)
+        if read is None:
+            return None
+        return mktime_tz(read)
     except (ValueError, OverflowError):
         return None
 
@@ -60,7 +62,9 @@ def span_of(asked: Fields, answered: Fields, size: int) -> Span | None:
 
     first, last = found.groups()
     if not first:
-        return (max(0, size - int(last)), size) if last else None
+        if last:
+            return (max(0, size - int(last)), size)
+        return None
 
     return int(first), min(size, int(last) + 1) if last else size
 

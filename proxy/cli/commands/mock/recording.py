@@ -83,7 +83,9 @@ def refusal_of(recorded: Recorded, calls: Calls) -> str:
     if body is not None and (loss := describe_loss(body).partition(":")[0]):
         return f"the body of the answer was {loss}"
 
-    return calls.refusal(record, payload) if is_call(payload) else ""
+    if is_call(payload):
+        return calls.refusal(record, payload)
+    return ""
 
 
 def _lacks_body(record: Record, payload: Payload) -> bool:

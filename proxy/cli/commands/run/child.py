@@ -118,4 +118,6 @@ def _accompany(pid: int, *, is_shared: bool) -> int:
                 os.kill(os.getpid(), signal.SIGSTOP)
         elif ended:
             code = os.waitstatus_to_exitcode(status)
-            return BY_SIGNAL - code if code < 0 else code
+            if code < 0:
+                return BY_SIGNAL - code
+            return code

@@ -259,7 +259,10 @@ def _run_through(proxy: str, wrapped: Wrapped, asked: Asked) -> int:
 
     began = _now()
     data_dir = data_directory(asked.data_dir)
-    outgoing = _outgoing(data_dir, addresses) if has_outgoing else _around_proxies(addresses)
+    if has_outgoing:
+        outgoing = _outgoing(data_dir, addresses)
+    else:
+        outgoing = _around_proxies(addresses)
     code = _run_child(wrapped, addresses, outgoing, asked)
     with _kept_from_failing():
         settled(client)
@@ -369,7 +372,9 @@ def _where(page: str, figures: Figures, data_dir: Path | str | None) -> str:
     else:
         option = ""
     each = f"each request: {own_program()} query{option}"
-    return f"the run: {page}{more}; {each}" if page else each
+    if page:
+        return f"the run: {page}{more}; {each}"
+    return each
 
 
 def _show_last(asked: Asked) -> int:

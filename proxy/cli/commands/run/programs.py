@@ -227,7 +227,9 @@ def _find_opencode(environ: Environ, command: Sequence[str]) -> Found:
 def _opencode_providers(environ: Environ, program: str) -> dict[str, Any]:
     said = _output(environ, [program, "debug", "config"])
     providers = _json_in(said.decode("utf-8", "replace")).get("provider")
-    return providers if isinstance(providers, dict) else {}
+    if isinstance(providers, dict):
+        return providers
+    return {}
 
 
 def _start_opencode(command: Sequence[str], addresses: Addresses, environ: Environ) -> Start:

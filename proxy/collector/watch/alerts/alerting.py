@@ -269,11 +269,15 @@ class Alerting:
 
     async def _read_state(self) -> bytes:
         stored = await self.storage.meta(STATE)
-        return b"" if stored is None else stored.encode()
+        if stored is None:
+            return b""
+        return stored.encode()
 
     async def _silences(self) -> dict[str, int]:
         stored = await self.storage.meta(SILENCES)
-        return {} if stored is None else _SILENCES.decode(stored)
+        if stored is None:
+            return {}
+        return _SILENCES.decode(stored)
 
     async def silence(self, name: str, seconds: int) -> None:
         """Silence the firing groups of an alert for `seconds`; 0 ends a silence."""
@@ -300,7 +304,10 @@ class Alerting:
         id = message_id(secrets.token_hex(8))
         message = Message(id, name, group, "test", value, at_us, at_us)
         message.begin_us = at_us - round(alert.window_s * 1e6)
-        message.search = figures[group].search if group in figures else alert.query
+        if group in figures:
+            message.search = figures[group].search
+        else:
+            message.search = alert.query
         message.sampled = group in figures and figures[group].sampled
         await self._add_ids(message)
         async with _client() as client:
@@ -379,7 +386,9 @@ def _client() -> aiohttp.ClientSession:
 
 def _decoded(stored: bytes) -> State:
     try:
-        return _DECODER.decode(stored) if stored else State()
+        if stored:
+            return _DECODER.decode(stored)
+        return State()
     except msgspec.MsgspecError as error:
         log.error("cannot read the state of alerts, it begins anew: %s", error)
         return State()

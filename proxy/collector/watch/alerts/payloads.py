@@ -83,7 +83,9 @@ class Notice:
         """Return title, figure and search of the notice on one line."""
         text = f"{self.title}: {self.about}"
         query = query_text(self.alert)
-        return f"{text}; {query}" if query else text
+        if query:
+            return f"{text}; {query}"
+        return text
 
     @property
     def link(self) -> str:
@@ -101,7 +103,10 @@ def call_of(notice: Notice, now_s: int) -> Call:
     """
     alert = notice.alert
     message = notice.message
-    call = Call(_filled(notice)) if alert.body else _FORMATS[alert.format](notice)
+    if alert.body:
+        call = Call(_filled(notice))
+    else:
+        call = _FORMATS[alert.format](notice)
     headers = {**call.headers, "webhook-id": message.id, "webhook-timestamp": str(now_s)}
 
     if alert.secret and alert.format != "pagerduty":
@@ -211,7 +216,10 @@ def _discord(notice: Notice) -> Call:
     """Write an embed. Its texts are Markdown, and none of them may mention anyone."""
     message = notice.message
     query = query_text(notice.alert)
-    fields = [{"name": "Search", "value": _plain_markdown(query)}] if query else []
+    if query:
+        fields = [{"name": "Search", "value": _plain_markdown(query)}]
+    else:
+        fields = []
     requests = message.ids
     if notice.public_url:
         requests = [f"[{id}]({notice.link_of(id)})" for id in message.ids]

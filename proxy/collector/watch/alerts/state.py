@@ -219,7 +219,9 @@ def is_beyond(alert: AlertSettings, value: float, *, fires: bool) -> bool:
     behind `resolve_at`.
     """
     if fires and alert.resolve_at is not None:
-        return value >= alert.resolve_at if alert.below is None else value <= alert.resolve_at
+        if alert.below is None:
+            return value >= alert.resolve_at
+        return value <= alert.resolve_at
     return (alert.above is not None and value > alert.above) or (
         alert.below is not None and value < alert.below
     )

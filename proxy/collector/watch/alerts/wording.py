@@ -18,7 +18,9 @@ def value_text(figure: str, value: float | None, *, sampled: bool = False) -> st
     if value is None:
         return "unknown"
     text = _VALUES.get(figure, _number)(value)
-    return f"{text} (estimated of a sample)" if sampled else text
+    if sampled:
+        return f"{text} (estimated of a sample)"
+    return text
 
 
 def limit_text(alert: AlertSettings) -> str:
@@ -92,7 +94,9 @@ def _duration(ms: float) -> str:
 
 
 def _money(usd: float) -> str:
-    return f"${usd:,.4f}" if 0 < usd < 0.1 else f"${usd:,.2f}"
+    if 0 < usd < 0.1:
+        return f"${usd:,.4f}"
+    return f"${usd:,.2f}"
 
 
 def _times(value: float) -> str:

@@ -108,7 +108,9 @@ def _end(text: bytes, start: int, line: int) -> int:
     for quote in _LONG_QUOTES:
         if text.startswith(quote, start):
             close = text.find(quote, start + len(quote))
-            return len(text) if close < 0 else line_end(text, close)
+            if close < 0:
+                return len(text)
+            return line_end(text, close)
 
     if text[start : start + 1] in (*QUOTES, *OPENERS):
         return max(stop, line_end(text, closing(text, start, _PARTS)))

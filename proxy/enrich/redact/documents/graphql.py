@@ -169,7 +169,9 @@ def _cut_of(redacted: bytes) -> int:
     """Return where a redacted parameter is cut: at the limit, or before the mark that is there."""
     stop = _MAX_PARAMETER_BYTES
     start = redacted.find(_MARK_IN_PARAMETER, stop - len(_MARK_IN_PARAMETER) + 1)
-    return min(start, stop) if start >= 0 else stop
+    if start >= 0:
+        return min(start, stop)
+    return stop
 
 
 def redact_members(text: bytes, variables: Variables, hits: Hits) -> bytes:

@@ -43,12 +43,16 @@ def boundary_of(content_type: bytes, body: bytes) -> bytes | None:
     ):
         return first[2:]
 
-    return named[0] if named else None
+    if named:
+        return named[0]
+    return None
 
 
 def content_type_in(headers: bytes) -> bytes:
     found = _CONTENT_TYPE.search(headers)
-    return b"" if found is None else found[1]
+    if found is None:
+        return b""
+    return found[1]
 
 
 def redact_multipart(

@@ -243,7 +243,9 @@ def content_end(text: bytes, key: bytes, start: int) -> int:
         return -1
     if name[1] == b"token":
         value = _LOGPROB.match(text, start, start + MAX_TOKEN_BYTES + 600)
-        return -1 if value is None else value.end()
+        if value is None:
+            return -1
+        return value.end()
     if name[1] == b"signature":
         return _signature_end(text, start - len(key), start)
     if (

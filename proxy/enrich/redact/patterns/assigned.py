@@ -193,7 +193,9 @@ def _whole_stop(text: bytes, at: int, value: _Value) -> int:
     if not value.is_cut:
         return value.stop
     whole = _VALUE.match(text, at)
-    return value.stop if whole is None else whole.end()
+    if whole is None:
+        return value.stop
+    return whole.end()
 
 
 def _is_in_table(text: bytes, start: int) -> bool:

@@ -217,4 +217,6 @@ def _account(text: bytes, start: int) -> Span | None:
 
     digits = b"".join(groups).decode()
     checked = "".join(str(int(character, 36)) for character in digits[4:] + digits[:4])
-    return (start, end) if int(checked) % 97 == 1 else None
+    if int(checked) % 97 == 1:
+        return (start, end)
+    return None

@@ -106,4 +106,6 @@ def _character(found: re.Match[bytes]) -> bytes:
 
 def _referred(found: re.Match[bytes]) -> bytes:
     number = int(found[1], 16) if found[2] is None else int(found[2])
-    return bytes((number,)) if number < 0x80 else b" "
+    if number < 0x80:
+        return bytes((number,))
+    return b" "
