@@ -297,7 +297,7 @@ def _measure(
     """Register the parts of the control plane as sources of metrics."""
     metrics = plane.metrics
     ring_bytes = settings.ring.bytes if settings.proxy.data_port else 0
-    store = plane.writer, plane.retention, plane.size_cap, state.spool, state.storage
+    store = plane.writer, plane.retention, plane.size_cap, state.spool
     metrics.watch(lambda: families.worker_families(plane.sources.counters()))
     metrics.watch(lambda: families.ring_families(plane.sources, ring_bytes))
     metrics.watch(lambda: families.store_families(*store))

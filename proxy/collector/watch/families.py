@@ -26,7 +26,6 @@ from proxy.otel.exporter import ExportCounters, Exporter
 from proxy.process.logs import lines_dropped
 from proxy.ring.counters import CounterSnapshot
 from storage.query import REPLICA_STATES, ROLLUP_METHODS, Replica
-from storage.writer.deferred import DeferredStorage
 from storage.writer.retention import Retention
 from storage.writer.size_cap import SizeCap
 from storage.writer.spool import Spool
@@ -56,10 +55,9 @@ def _request_families(counted: CounterSnapshot) -> Iterator[Metric]:
     text = "Body bytes sent to clients."
     yield totals("response_bytes", text, "route", by_route(counted.response_bytes))
 
-    errors = {
-        (route or NO_ROUTE, reason): count
-        for (route, reason), count in counted.upstream_errors.items()
-    }
+    errors = Counter[tuple[str, ...]]()
+    for (route, reason), count in counted.upstream_errors.items():
+        errors[route or NO_ROUTE, reason] += count
     yield counters("upstream_errors", "Upstream failures.", ["route", "reason"], errors)
     text = "Requests refused for their API key, by code."
     yield totals("auth_failures", text, "code", counted.auth_failures)
@@ -195,7 +193,6 @@ def store_families(
     retention: Retention,
     size_cap: SizeCap,
     spool: Spool | None,
-    deferred: DeferredStorage,
 ) -> Iterator[Metric]:
     """Yield the state of store, spool, retention and size cap."""
     text = "Whether the store is there: one that is slow to take a commit is."

@@ -22,10 +22,8 @@ from proxy.otel.exporter import Exporter, Progress
 from proxy.otel.reading import Reader
 from proxy.otel.requests import Signal
 from proxy.ring.counters import CounterSnapshot
-from storage.base import Storage
 from storage.purge import TextIndex
 from storage.query import Replica
-from storage.writer.deferred import DeferredStorage
 from storage.writer.retention import Limits, Retention
 from storage.writer.size_cap import SizeCap
 from storage.writer.text_indexing import TextIndexing
@@ -59,7 +57,7 @@ def test_every_counter_of_the_data_plane_has_its_value() -> None:
         connections_http2=1,
         connections_upstream=2,
         requests_in_flight=1,
-        upstream_errors={("default", "refused"): 4},
+        upstream_errors={("default", "refused"): 4, ("", "refused"): 5, ("none", "refused"): 6},
         dropped_messages=12,
         dropped_grpc_messages=13,
         recording_wait_us=2_500_000,
@@ -83,6 +81,7 @@ def test_every_counter_of_the_data_plane_has_its_value() -> None:
     assert read["recording_wait_seconds",] == 2.5
     assert read["recording_standstills",] == 2
     assert read["upstream_errors", "default", "refused"] == 4
+    assert read["upstream_errors", "none", "refused"] == 5 + 6, "a route may be called none"
 
 
 async def test_totals_add_up_over_workers(tmp_path: Path) -> None:
@@ -106,20 +105,15 @@ async def test_totals_add_up_over_workers(tmp_path: Path) -> None:
 async def test_the_way_to_the_store_has_its_values(tmp_path: Path) -> None:
     """With a spool and a cap on size."""
     store = MemoryStorage()
-
-    async def open_store() -> Storage:
-        return store
-
     async with collecting(
         None, store, is_draining=False, spool_directory=tmp_path / "spool"
     ) as plane:
         size_cap = SizeCap(store, 1 << 30)
         retention = Retention(store, Limits.of(1, 1))
-        deferred = DeferredStorage(open_store)
         size_cap.total.rows = 5
         size_cap.total.bodies = 3
         retention.rows_purged = 7
-        parts = plane.writer, retention, size_cap, plane.spool, deferred
+        parts = plane.writer, retention, size_cap, plane.spool
         read = values(store_families(*parts))
         assert (read["storage_up",], read["oldest_unstored_seconds",]) == (1, 0)
         assert read["spool_capacity_bytes",] == 64 << 20
