@@ -24,6 +24,7 @@ from api.dialects import client_requests, gateway, mcp_logs, proxy_logs
 from api.http.compression import compress_response
 from api.http.errors import MAX_SHOWN_CHARACTERS, PROBLEM, ErrorFormat, OutOfScope, Refused, phrase
 from api.http.responses import json_response
+from api.http.route import Route
 from api.services import FRONT, SERVICES, VIEW, Services, view_for
 from storage.errors import StorageOpening, StorageUnavailable
 
@@ -264,26 +265,6 @@ async def check_host(request: web.Request, handler: Handler) -> web.StreamRespon
             raise Refused(421, f"host {shown!r} is not the name the connection was opened to")
 
     return await handler(request)
-
-
-@dataclass(frozen=True, slots=True)
-class Route:
-    """One path of the admin port."""
-
-    method: str
-    path: str
-    handler: Handler
-    is_open: bool = False
-    """True if no token is needed."""
-    is_global: bool = False
-    """True if it shows the whole sidecar; then callers with a restricted scope are refused."""
-    for_readers: bool | None = None
-    """True if readers may use it; None for a GET only."""
-
-    @property
-    def needs_admin(self) -> bool:
-        """Return True if only an unrestricted admin may use the route."""
-        return not (self.method == "GET" if self.for_readers is None else self.for_readers)
 
 
 def require_token(routes: Mapping[tuple[str, str], Route]) -> Middleware:

@@ -41,6 +41,8 @@ TESTED_ELSEWHERE: Final = {
     "storage/clickhouse/upkeep": "tests/storage/clickhouse/upkeep/test_upkeep.py, through a store",
     "api/middleware.py": "tests/api/test_app.py asks through a whole application",
     "api/app.py": "tests/api/test_health.py and tests/e2e/test_open_ports.py",
+    "api/openapi/parameters.py": "tests/api/openapi/test_schemathesis.py",
+    "api/http/route.py": "tests/api/test_access.py asks each route in each state of a token",
     "api/native/find.py": "tests/api/native/test_records.py asks in every spelling of an id",
     "api/access/stream_limits.py": "tests/api/stream/test_streams.py opens too many streams",
     "api/stream/tail_ring.py": "tests/api/stream/test_tail.py, through the tail that holds it",

@@ -1,9 +1,9 @@
 """The OpenAPI 3.1 description of the whole admin port at `/openapi.json`, made from the route
 table.
 
-Paths, methods and access come from the routes, text from the docstrings of their handlers,
-parameters and types from `operations.py`, which refers to the handlers' own types. So the
-description cannot differ from the service.
+Paths, methods, access, parameters and types come from the routes, which refer to the handlers' own
+types, and text from the docstrings of their handlers. So the description cannot differ from the
+service.
 """
 
 import re
@@ -12,8 +12,9 @@ from typing import Any, Final
 
 import msgspec
 
-from api.middleware import Route, error_format_of
-from api.openapi.operations import FILTERS, JSON, OPERATIONS, PAGE, Operation, Schema
+from api.http.route import JSON, Operation, Route, Schema
+from api.middleware import error_format_of
+from api.openapi.parameters import FILTERS
 
 _REFERENCE: Final = "#/components/schemas/{name}"
 _FILTER: Final = "#/components/parameters/{name}"
@@ -57,11 +58,6 @@ def describe(routes: Iterable[Route], version: str, base_path: str = "") -> dict
     }
 
 
-def operation_of(method: str, path: str) -> Operation:
-    """Return the description of an operation; routes without one are described as pages."""
-    return OPERATIONS.get((method, path), PAGE)
-
-
 def _schema(kind: Any, schemas: dict[str, Any]) -> Schema:
     """Return the JSON schema of a type, and add the named schemas that it refers to to `schemas`."""
     (schema,), named = msgspec.json.schema_components([kind], ref_template=_REFERENCE)
@@ -75,7 +71,7 @@ def _summary(documentation: str) -> str:
 
 
 def _operation(route: Route, schemas: dict[str, Any]) -> dict[str, Any]:
-    operation = operation_of(route.method, route.path)
+    operation = route.operation
     shown: dict[str, Any] = {
         "operationId": _operation_id(route),
         "summary": _summary(route.handler.__doc__ or route.path),

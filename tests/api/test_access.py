@@ -5,8 +5,8 @@ import hashlib
 import pytest
 
 from api.access.principal import Credential, Principal
-from api.app import routes
-from api.middleware import Route
+from api.http.route import Route
+from api.routes import routes
 from storage.query import Scope
 from tests.api.conftest import BEARER, TOKEN, Client, Start, World
 from tests.api.samples import make_record

@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from api.access.snapshot_cursor import SnapshotCursors
-from api.app import routes
+from api.routes import routes
 from api.stream.tail import Tail
 from storage.base import Storage
 from storage.query import Scope

@@ -18,8 +18,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from api.access.principal import Credential, Principal
-from api.app import make_app, routes
+from api.app import make_app
 from api.dialects.mcp_tools import TOOLS
+from api.routes import routes
 from api.services import RouteInfo
 from api.stream.tail import Tail
 from storage.keys import ApiKey

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from api.app import routes
 from api.assets import PAGES, load_assets
+from api.routes import routes
 from tests.api.conftest import Client
 from tests.support.cases import each_of
 from tests.support.programs import PROGRAM_S, find

@@ -19,10 +19,11 @@ from aiohttp.test_utils import TestServer
 from multidict import MultiDict
 
 from api.access.stream_limits import StreamLimits
-from api.app import make_app, routes
+from api.app import make_app
 from api.compare.ignored import read_places
 from api.http.errors import Refused
 from api.http.params import read_filter
+from api.routes import routes
 from storage.backends import open_storage
 from storage.record import format_id
 from tests.api.conftest import BEARER, World
