@@ -98,6 +98,7 @@ class Tail:
         offset: int = 0,
         max_entries: int = 5000,
         max_bytes: int = MAX_RING_BYTES,
+        is_begun: bool = True,
     ) -> None:
         """Begin after `head_seq`, the end of the stored records.
 
@@ -114,7 +115,7 @@ class Tail:
         self._committed_seq = head_seq
         self._news = asyncio.Event()
         self._is_closed = False
-        self.is_begun = True
+        self.is_begun = is_begun
         """False until the store has returned its last id. No ids can be assigned before."""
 
     def begin(self, head_seq: int, offset: int) -> None:

@@ -28,7 +28,7 @@ from proxy.collector.learned_endpoints import LearnedEndpoints
 from proxy.collector.rings.drain import Drain
 from proxy.collector.rings.sources import Sources, given_file
 from proxy.collector.startup import StartState, reconcile, started
-from proxy.collector.tail_offset import keep_tail, subscribe_to_erasures
+from proxy.collector.tail_offset import keep_tail
 from proxy.collector.watch import families
 from proxy.collector.watch.alerts.alerting import Alerting, make_alerting
 from proxy.collector.watch.certificates import certificates_of
@@ -47,7 +47,7 @@ from proxy.process.memory import garbage, malloc
 from proxy.process.version import BUILD, VERSION
 from proxy.process.wakeup import Wakeup
 from proxy.ring.segment import remove_unfinished
-from proxy.settings.model import RetentionSettings, Settings
+from proxy.settings.model import Settings
 from storage.backends import is_shared
 from storage.base import Storage
 from storage.errors import StorageError
@@ -55,8 +55,8 @@ from storage.keys import ApiKey
 from storage.ledger import Ledger, balance
 from storage.writer.attempts import Availability, CommitTimeout, OnAttempt
 from storage.writer.backlog import BacklogLimits
-from storage.writer.retention import Floors, Limits, Retention
-from storage.writer.size_cap import SizeCap, Trims, batch_max_bytes
+from storage.writer.retention import Limits, Retention
+from storage.writer.size_cap import SizeCap, batch_max_bytes
 from storage.writer.spool_replay import SpoolReplay
 from storage.writer.text_indexing import TextIndexing
 from storage.writer.writer import Writer
@@ -210,6 +210,7 @@ async def _run_tail(
             settings, data, state, plane.writer, plane.drain, plane.committed,
             lambda: plane.export.begin_at(_export_start(state, plane.committed, plane.writer)),
         )  # fmt: skip
+        state.report(plane.events)
         state.recall(plane.builder)
         await plane.keys.refresh()
 
@@ -222,7 +223,7 @@ def _build(
     """Build the parts of the control plane in the order of their dependencies, without starting
     any.
     """
-    storage = state.storage
+    storage = state.deferred.storage
     tail = state.tail
     effective = state.effective
     sources = Sources(ring_directory, effective)
@@ -230,7 +231,7 @@ def _build(
     metrics = Metrics(tail, version=VERSION, build=BUILD)
     index = KeyIndex()
     keys = KeyPublisher(storage, data.path, sources.attached, index)
-    endpoints = LearnedEndpoints(storage, settings)
+    endpoints = LearnedEndpoints(storage, settings, tail.forget)
     builder = RecordBuilder(data.instance, settings, index, endpoints.endpoints)
     state.recall(builder)
     size_cap = SizeCap(storage, settings.retention.max_bytes)
@@ -246,16 +247,18 @@ def _build(
         sources, builder, writer, storage, committed, events, observers, settings.capture.rules,
         pause_s=settings.storage.batch_max_age_ms / 1000,
     )  # fmt: skip
-    state.notices.attach(events)
-    size_cap.on_trimmed = partial(_add_trim_event, events)
-    retention = _build_retention(settings.retention, storage, events)
+    state.report(events)
+    report = partial(events.add_event, "retention")
+    size_cap.on_deleted = report
+    limits = Limits.of(settings.retention.max_age_days, settings.retention.body_max_age_days)
+    retention = Retention(storage, limits, report)
     workers = Workers(sources.attached)
     waiting = partial(_waiting_records, sources, writer)
     text_indexing = TextIndexing(storage, waiting)
     replicas = ReplicaWatch(storage)
     export = _build_export(settings, data, state, committed, writer)
     status = StatusView(
-        settings=settings, instance=data.instance, sources=sources, writer=writer, deferred=state.storage,
+        settings=settings, instance=data.instance, sources=sources, writer=writer, deferred=state.deferred,
         retention=retention, size_cap=size_cap, text_indexing=text_indexing, replicas=replicas, workers=workers,
         keys=keys, export=export,
     )  # fmt: skip
@@ -269,7 +272,6 @@ def _build(
     writer.subscribe(committed, tail)
     sources.subscribe(on_found=drain.on_found)
     sources.subscribe(on_found=keys.announce)
-    subscribe_to_erasures(settings, endpoints, tail)
     alerting = make_alerting(settings, data.instance, storage)
     parts = (
         Part("keys", keys.run),
@@ -321,7 +323,10 @@ def _build_export(
     writer: Writer,
 ) -> Export:
     export = Export(
-        settings.otel, state.storage, data.instance, lambda: _stored_records(committed, writer)
+        settings.otel,
+        state.deferred.storage,
+        data.instance,
+        lambda: _stored_records(committed, writer),
     )
     if state.offline_since is None:
         export.begin_at(_export_start(state, committed, writer))
@@ -349,7 +354,7 @@ def _build_writer(
     if state.spool is not None:
         replay = SpoolReplay(state.spool, state.committed, offline_since=state.offline_since)
     return Writer(
-        state.storage,
+        state.deferred.storage,
         instance=data.instance,
         quarantine_directory=data.path / "quarantine",
         limits=BacklogLimits(
@@ -364,47 +369,6 @@ def _build_writer(
         on_attempt=on_attempt,
         make_room=size_cap.make_room,
     )
-
-
-def _add_trim_event(events: InternalEvents, trims: Trims, reaches_back_us: int | None) -> None:
-    """Add an event that names what the size cap deleted, and the time of the oldest record that
-    remains.
-    """
-    if reaches_back_us is None:
-        reaches_back_ms = None
-    else:
-        reaches_back_ms = reaches_back_us // 1000
-    events.add_event(
-        "retention",
-        {
-            "reason": "size",
-            "rows": trims.rows,
-            "bodies": trims.bodies,
-            "reachesBackToMs": reaches_back_ms,
-        },
-    )
-
-
-def _build_retention(
-    settings: RetentionSettings, storage: Storage, events: InternalEvents
-) -> Retention:
-    """Return the task that deletes expired and excess records and adds an event after each
-    deletion.
-    """
-
-    def on_purged(rows: int, floors: Floors) -> None:
-        events.add_event(
-            "retention",
-            {
-                "reason": "age",
-                "rows": rows,
-                "purgedBeforeMs": floors.purge_us // 1000,
-                "bodiesBeforeMs": floors.body_us // 1000,
-            },
-        )
-
-    limits = Limits.of(settings.max_age_days, settings.body_max_age_days)
-    return Retention(storage, limits, on_purged)
 
 
 def _waiting_records(sources: Sources, writer: Writer) -> int:

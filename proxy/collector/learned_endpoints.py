@@ -14,13 +14,14 @@ before it writes.
 import asyncio
 import logging
 from collections import defaultdict
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable
 from typing import Final
 
 import msgspec
 
 from proxy.enrich.endpoints.endpoints import Endpoints, Key, Learned, key_of
 from proxy.settings.model import Settings
+from storage.backends import is_shared
 from storage.base import Storage
 from storage.errors import StorageError
 from storage.query import Filter, TopQuery
@@ -34,9 +35,6 @@ FIRST_S: Final = 1.0
 """Pause between two attempts to read the store."""
 
 
-OnKept = Callable[[Mapping[Key, Collection[str]]], object]
-
-
 class Kept(msgspec.Struct):
     """The stored value."""
 
@@ -48,7 +46,15 @@ class Kept(msgspec.Struct):
 class LearnedEndpoints:
     """Keeps the learned endpoints of one sidecar and shares them through the store."""
 
-    def __init__(self, storage: Storage, settings: Settings) -> None:
+    def __init__(
+        self,
+        storage: Storage,
+        settings: Settings,
+        on_kept: Callable[[], object] = lambda: None,
+    ) -> None:
+        """Keep the endpoints of a store. If other sidecars may share it, `on_kept` is called within
+        half a minute after each erasure.
+        """
         self._storage = storage
         self.endpoints = Endpoints(
             {route.id: route.endpoints for route in settings.routes if route.endpoints}
@@ -57,13 +63,8 @@ class LearnedEndpoints:
         self._erasures = 0
         self._has_erased = False
         self._lock = asyncio.Lock()
-        self._on_kept: list[OnKept] = []
-
-    def subscribe(self, on_kept: OnKept) -> None:
-        """Register a function that is called with the remaining names of endpoints after each
-        erasure.
-        """
-        self._on_kept.append(on_kept)
+        self._on_kept = on_kept
+        self._is_shared = is_shared(settings.storage.url)
 
     async def run(self) -> None:
         while True:  # noqa: ASYNC110 - the store sends no event
@@ -92,7 +93,7 @@ class LearnedEndpoints:
             self._is_read = True
         has_to_write = self._has_erased or self.endpoints.is_changed
         # Names that are shown must respect other sidecars' erasures.
-        if has_to_write or self._on_kept:
+        if has_to_write or self._is_shared:
             await self.read()
         if not has_to_write:
             return
@@ -132,8 +133,8 @@ class LearnedEndpoints:
     async def _keep(self) -> None:
         names = await self._stored_names()
         self.endpoints.keep(names)
-        for on_kept in self._on_kept:
-            on_kept(names)
+        if self._is_shared:
+            self._on_kept()
 
     async def _stored_names(self) -> dict[Key, set[str]]:
         """Return the endpoints of stored records. A bounded search may miss some, which are learned

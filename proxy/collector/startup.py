@@ -16,6 +16,7 @@ import secrets
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -24,9 +25,9 @@ import msgspec
 from api.access.snapshot_cursor import SnapshotCursors
 from api.stream.tail import Tail
 from proxy.collector.committed import CommittedPositions
+from proxy.collector.internal_events import InternalEvents
 from proxy.collector.rings.drain import Drain
-from proxy.collector.tail_offset import make_tail, read_secret, start_tail
-from proxy.collector.watch.store_notices import StoreNotices
+from proxy.collector.tail_offset import read_secret, start_tail
 from proxy.enrich.jobs.known import MAX_JOBS
 from proxy.enrich.records import RecordBuilder
 from proxy.process.data_dir import DataDir, read_state, update_state
@@ -67,6 +68,9 @@ older one begins a new conversation.
 """
 
 
+Notices = list[Callable[[InternalEvents], None]]
+
+
 @dataclass(frozen=True, slots=True)
 class Recalled:
     """Calls, jobs and conversations that new records may continue, read when the store opens."""
@@ -83,14 +87,14 @@ class Recalled:
 class StartState:
     """State from which a collector starts."""
 
-    storage: DeferredStorage
+    deferred: DeferredStorage
     committed: dict[bytes, Position]
     """Positions as in the store, or as last known."""
     spool: Spool | None
     tail: Tail
     fanout: SnapshotCursors | None
-    notices: StoreNotices
-    """Reports of the store so far."""
+    notices: Notices
+    """What was found wrong with the store, to be reported once there can be events."""
     offline_since: int | None = None
     """Time of a start without the store, Unix µs; None after a start with it."""
     recalled: Recalled | None = None
@@ -102,6 +106,11 @@ class StartState:
         if spool is None:
             return self.committed
         return merge(self.committed, spool.positions, spool.retired)
+
+    def report(self, events: InternalEvents) -> None:
+        """Add the events of all notices so far."""
+        while self.notices:
+            self.notices.pop(0)(events)
 
     def recall(self, builder: RecordBuilder) -> None:
         """Give the builder the stored calls, jobs and conversations, once the store is there."""
@@ -119,7 +128,7 @@ async def started(settings: Settings, data: DataDir) -> AsyncIterator[StartState
     Raises:
         StorageMisconfigured: its address can never work. In an exception group.
     """
-    notices = StoreNotices()
+    notices: Notices = []
     holder = _holder(data.path)
 
     async def open_store() -> Storage:
@@ -130,7 +139,7 @@ async def started(settings: Settings, data: DataDir) -> AsyncIterator[StartState
             instance=data.instance,
             holder=holder,
             max_bytes=settings.retention.max_bytes,
-            on_set_aside=notices.on_set_aside,
+            on_set_aside=partial(_note_set_aside, notices),
         )
 
     deferred = DeferredStorage(open_store, RETRY_S)
@@ -147,6 +156,17 @@ async def started(settings: Settings, data: DataDir) -> AsyncIterator[StartState
                     task.cancel()
     finally:
         await deferred.close()
+
+
+def _note_set_aside(notices: Notices, place: str, reason: str) -> None:
+    """Report that a damaged store was renamed, and that an empty one takes its place."""
+    log.error(
+        "the store is damaged and was set aside, an empty one takes its place; `sidelog "
+        "doctor` says how to rescue what is in it",
+        extra={"place": place, "reason": reason},
+    )
+    data: dict[str, object] = {"place": place, "reason": reason, "count": None}
+    notices.append(lambda events: events.add_event("store_set_aside", data))
 
 
 def _holder(data_dir: Path) -> str:
@@ -171,10 +191,10 @@ def _holder(data_dir: Path) -> str:
 
 
 async def _start(
-    settings: Settings, data: DataDir, deferred: DeferredStorage, notices: StoreNotices
+    settings: Settings, data: DataDir, deferred: DeferredStorage, notices: Notices
 ) -> StartState:
     if await deferred.first_attempt(FIRST_ATTEMPT_S):
-        tail = make_tail(settings, deferred)
+        tail = Tail(deferred.storage, is_begun=False)
         answer = await _read_store(settings, data, deferred, tail, notices, ANSWER_S)
         if answer is not None:
             deferred.enable()
@@ -194,7 +214,7 @@ async def _start(
 
 
 def _start_offline(
-    settings: Settings, data: DataDir, deferred: DeferredStorage, notices: StoreNotices
+    settings: Settings, data: DataDir, deferred: DeferredStorage, notices: Notices
 ) -> StartState:
     offline_since = now_us()
     last_known = positions_file(data.path / SPOOL_DIRECTORY).value
@@ -206,7 +226,7 @@ def _start_offline(
         # somewhere else.
         spool.start_at(offline_since)
 
-    tail = make_tail(settings, deferred)
+    tail = Tail(deferred.storage, is_begun=False)
     fanout = _fanout(b"")
     return StartState(deferred, committed, spool, tail, fanout, notices, offline_since)
 
@@ -254,7 +274,7 @@ async def _read_store(
     data: DataDir,
     deferred: DeferredStorage,
     tail: Tail,
-    notices: StoreNotices,
+    notices: Notices,
     timeout_s: float,
 ) -> _StoreState | None:
     """Read the state that the start needs, and start the tail; return None while the store is away."""
@@ -294,9 +314,7 @@ async def _recall(instance: str, storage: Storage) -> Recalled:
     return Recalled(waiting, jobs, calls.records[::-1])
 
 
-async def _positions(
-    data: DataDir, storage: Storage, notices: StoreNotices
-) -> dict[bytes, Position]:
+async def _positions(data: DataDir, storage: Storage, notices: Notices) -> dict[bytes, Position]:
     """Read the positions. An empty store, which replaces one that was set aside, is given the last
     known positions.
     """
@@ -319,7 +337,7 @@ async def _go_on(
     storage: Storage,
     stored: dict[bytes, Position],
     known: Mapping[bytes, Position],
-    notices: StoreNotices,
+    notices: Notices,
 ) -> dict[bytes, Position]:
     """Continue with the current rings and spool although the store has fewer records: it is a
     backup, another store, or empty.
@@ -355,7 +373,7 @@ async def _go_on(
         )
     await storage.commit(Batch(data.instance, [], moved))
     if missing:
-        notices.on_set_back(missing)
+        notices.append(lambda events: events.add_gap("other_store", missing))
     return {**stored, **moved}
 
 
@@ -373,7 +391,7 @@ async def reconcile(
 
     `on_known` is called before that, and before anything is committed.
     """
-    deferred = state.storage
+    deferred = state.deferred
     await deferred.opened()
     deferred.reason = "connected; reading this sidecar's positions"
 

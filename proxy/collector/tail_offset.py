@@ -14,10 +14,7 @@ from pathlib import Path
 from typing import Final
 
 from api.stream.tail import Tail
-from proxy.collector.learned_endpoints import LearnedEndpoints
 from proxy.process.data_dir import read_state, update_state
-from proxy.settings.model import Settings
-from storage.backends import is_shared
 from storage.base import Storage
 from storage.errors import StorageUnavailable
 
@@ -43,13 +40,6 @@ def raise_offset(offset: int, last_seq: int, mark: int) -> int:
     return offset + (mark - head) + MARGIN
 
 
-def make_tail(settings: Settings, storage: Storage) -> Tail:
-    """Return the tail of a store; `start_tail` starts it."""
-    tail = Tail(storage)
-    tail.is_begun = False
-    return tail
-
-
 async def start_tail(tail: Tail, storage: Storage, data_path: Path) -> None:
     """Start a tail after the newest entry of the store, and raise its offset if necessary.
 
@@ -68,12 +58,6 @@ async def start_tail(tail: Tail, storage: Storage, data_path: Path) -> None:
         await storage.put_meta(OFFSET_NAME, str(raised), replace=True)
 
     tail.begin(last_seq, raised)
-
-
-def subscribe_to_erasures(settings: Settings, endpoints: LearnedEndpoints, tail: Tail) -> None:
-    """Clear the tail's memory within half a minute of an erasure by another sidecar."""
-    if is_shared(settings.storage.url):
-        endpoints.subscribe(lambda names: tail.forget())
 
 
 async def read_secret(storage: Storage) -> bytes:

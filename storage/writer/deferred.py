@@ -17,17 +17,13 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable, Coroutine
-from types import TracebackType
-from typing import Any, Concatenate, Final, Literal, ParamSpec, Self, TypeVar
+from typing import Any, Final, Literal, cast
 
 from storage import errors
 from storage.base import Storage
-from storage.query import Answer, Query
 
 log = logging.getLogger(__name__)
 
-P = ParamSpec("P")
-T = TypeVar("T")
 OpenStore = Callable[[], Awaitable[Storage]]
 WATCH_S: Final = 1.0
 """Time between two checks that the store is still in place."""
@@ -39,20 +35,8 @@ RETRY_S: Final = 2.0
 """Pause between two attempts to open the store."""
 
 
-def _forwarded(
-    method: Callable[Concatenate[Storage, P], Awaitable[T]],
-) -> Callable[Concatenate[Any, P], Coroutine[Any, Any, T]]:
-    """Make a method that calls the same method of the store, once that is open."""
-
-    async def forward(self: "DeferredStorage", /, *args: P.args, **kwargs: P.kwargs) -> T:
-        answer: T = await getattr(self._current(), method.__name__)(*args, **kwargs)
-        return answer
-
-    return forward
-
-
 class DeferredStorage:
-    """`storage.base.Storage` for a store that is opened later."""
+    """A store that is opened later. All methods of `storage.base.Storage` are forwarded to it."""
 
     def __init__(self, open_store: OpenStore, retry_s: float = RETRY_S) -> None:
         """Make a handle; `open` opens the store, with pauses of `retry_s` between attempts."""
@@ -176,53 +160,17 @@ class DeferredStorage:
         if self._store is not None:
             await self._store.close()
 
-    async def __aenter__(self) -> Self:
-        return self
+    def __getattr__(self, name: str) -> Callable[..., Coroutine[Any, Any, Any]]:
+        """Return a method that calls the one of the same name of the store, once that is open."""
+        if not hasattr(Storage, name):
+            raise AttributeError(name)
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-        /,
-    ) -> None:
-        await self.close()
+        async def forward(*args: Any, **kwargs: Any) -> Any:
+            return await getattr(self._current(), name)(*args, **kwargs)
 
-    commit = _forwarded(Storage.commit)
-    retention = _forwarded(Storage.retention)
-    trim = _forwarded(Storage.trim)
-    prepare = _forwarded(Storage.prepare)
-    positions = _forwarded(Storage.positions)
-    get = _forwarded(Storage.get)
-    payloads = _forwarded(Storage.payloads)
-    move_floors = _forwarded(Storage.move_floors)
-    purge = _forwarded(Storage.purge)
-    reclaim = _forwarded(Storage.reclaim)
-    is_in_place = _forwarded(Storage.is_in_place)
-    vacuum = _forwarded(Storage.vacuum)
-    erase = _forwarded(Storage.erase)
-    erasing = _forwarded(Storage.erasing)
-    index_text = _forwarded(Storage.index_text)
-    text_index = _forwarded(Storage.text_index)
-    tool_call = _forwarded(Storage.tool_call)
-    tool_calls_of = _forwarded(Storage.tool_calls_of)
-    waiting_calls = _forwarded(Storage.waiting_calls)
-    last_seq = _forwarded(Storage.last_seq)
-    jobs = _forwarded(Storage.jobs)
-    answers_of = _forwarded(Storage.answers_of)
-    meta = _forwarded(Storage.meta)
-    put_meta = _forwarded(Storage.put_meta)
-    keys = _forwarded(Storage.keys)
-    key_version = _forwarded(Storage.key_version)
-    create_key = _forwarded(Storage.create_key)
-    update_key = _forwarded(Storage.update_key)
-    delete_key = _forwarded(Storage.delete_key)
-    touch_keys = _forwarded(Storage.touch_keys)
-    views = _forwarded(Storage.views)
-    put_view = _forwarded(Storage.put_view)
-    delete_view = _forwarded(Storage.delete_view)
-    info = _forwarded(Storage.info)
-    replicas = _forwarded(Storage.replicas)
+        return forward
 
-    async def read(self, query: Query[Answer]) -> Answer:
-        return await self._current().read(query)
+    @property
+    def storage(self) -> Storage:
+        """This handle as a store."""
+        return cast(Storage, self)

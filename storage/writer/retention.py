@@ -80,19 +80,20 @@ class Retention:
         self,
         storage: Storage,
         limits: Limits,
-        on_purged: Callable[[int, Floors], None] = lambda rows, floors: None,
+        on_deleted: Callable[[dict[str, object]], object] = lambda report: None,
         *,
         clock_us: Callable[[], int] = now_us,
         trusted: TrustedClock | None = None,
     ) -> None:
         """Keep a store within limits; the store is not closed.
 
-        `on_purged` gets the number of rows deleted and the floors, when the round or the task ends.
+        `on_deleted` gets a report of the rows deleted and of the floors, when the round or the task
+        ends.
         `trusted` decides how far the wall clock is believed.
         """
         self._storage = storage
         self._limits = limits
-        self._on_purged = on_purged
+        self._on_deleted = on_deleted
         self._clock_us = clock_us
         self._trusted = trusted or TrustedClock(clock_us)
         self._kept_us = 0
@@ -169,7 +170,13 @@ class Retention:
             rows = self.rows_purged - before
             if rows:
                 log.info("retention deleted %d records", rows)
-                self._on_purged(rows, wanted)
+                report = {
+                    "reason": "age",
+                    "rows": rows,
+                    "purgedBeforeMs": wanted.purge_us // 1000,
+                    "bodiesBeforeMs": wanted.body_us // 1000,
+                }
+                self._on_deleted(report)
 
     async def _known_us(self) -> int | None:
         """Return a past time: the stored one, or the time of the newest record; None without

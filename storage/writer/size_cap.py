@@ -83,20 +83,20 @@ class SizeCap:
         self,
         storage: Storage,
         max_bytes: int,
-        on_trimmed: Callable[[Trims, int | None], None] = lambda trims, reaches_back_us: None,
+        on_deleted: Callable[[dict[str, object]], object] = lambda report: None,
     ) -> None:
         """Keep `storage` below `max_bytes`.
 
         Args:
             storage: Store to keep small; not closed.
             max_bytes: The cap; 0 for none.
-            on_trimmed: See the attribute.
+            on_deleted: See the attribute.
         """
         self._storage = storage
         self._max_bytes = max_bytes
-        self.on_trimmed = on_trimmed
-        """Called now and then with the deletions since the last call, and the start of the oldest
-        record that is left.
+        self.on_deleted = on_deleted
+        """Called now and then with a report of the deletions since the last call, and of the start
+        of the oldest record that is left.
         """
         self._ceiling_bytes: float | None = None
         self._room_bytes = 0.0
@@ -198,7 +198,14 @@ class SizeCap:
                 trims.rows,
                 trims.bodies,
             )
-            self.on_trimmed(trims, self.reaches_back_us)
+            back_us = self.reaches_back_us
+            report = {
+                "reason": "size",
+                "rows": trims.rows,
+                "bodies": trims.bodies,
+                "reachesBackToMs": None if back_us is None else back_us // 1000,
+            }
+            self.on_deleted(report)
 
     def _report_when_due(self) -> None:
         if (

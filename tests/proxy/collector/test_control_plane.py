@@ -8,13 +8,16 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
-from proxy.collector.control_plane import _build_retention, control_plane
+from proxy.collector.control_plane import control_plane
 from proxy.collector.watch.status import describe_retention
 from proxy.process.data_dir import DataDir
 from proxy.process.wakeup import Wakeup
-from proxy.settings.model import RetentionSettings, RingSettings, Settings, StorageSettings
+from proxy.settings.model import RingSettings, Settings, StorageSettings
+from storage.backends import open_storage
+from storage.query import Filter, RecordQuery
 from storage.record import Batch, Entry, now_us
 from storage.writer.retention import Limits, Retention
 from storage.writer.size_cap import SizeCap
@@ -148,15 +151,25 @@ async def test_rings_are_attached_before_the_lost_are_counted(
     worker.die()
 
 
-class Events:
-    """Takes the events that a drain would write."""
+async def test_deletions_are_events(
+    tmp_path: Path, wakeup: Wakeup, rings: Path, data: DataDir
+) -> None:
+    """Those of age and those of the cap on size."""
+    async with control_plane(settings(tmp_path), data, wakeup, rings) as plane:
+        old = make_record(started_at_us=now_us() - 90 * DAY_US)
+        await plane.storage.commit(
+            Batch("other", [Entry(old), Entry(make_record(started_at_us=now_us()))])
+        )
+        await plane.retention.tidy()
+        plane.size_cap._unreported.rows = 7
+        plane.size_cap.report()
 
-    def __init__(self) -> None:
-        self.seen: list[tuple[str, dict[str, object]]] = []
+    async with await open_storage("sqlite:///sidelog.db", tmp_path) as store:
+        page = await store.read(RecordQuery(filter=Filter(kind="event"), order="asc", limit=10))
 
-    def add_event(self, name: str, data: dict[str, object]) -> None:
-        """Note an event."""
-        self.seen.append((name, data))
+    told = [msgspec.json.decode(record.data or b"") for record in page.records]
+    assert [(report["reason"], report["rows"]) for report in told] == [("age", 1), ("size", 7)]
+    assert {record.name for record in page.records} == {"retention"}
 
 
 async def test_the_size_shown_is_that_of_the_last_look() -> None:
@@ -182,19 +195,16 @@ async def test_the_size_shown_is_that_of_the_last_look() -> None:
 
 
 @pytest.mark.parametrize(("max_age_days", "left"), [(2.0, 1), (0.0, 2)])
-async def test_retention_is_reported_as_an_event(max_age_days: float, left: int) -> None:
+async def test_retention_is_reported(max_age_days: float, left: int) -> None:
     """What is older than the setting goes, and the log says how much and until when; 0 keeps
     everything.
     """
-    events = Events()
-    configured = Settings(
-        retention=RetentionSettings(max_age_days=max_age_days, body_max_age_days=0, max_bytes=0)
-    )
+    reports: list[dict[str, Any]] = []
     async with MemoryStorage() as store:
         old = make_record(started_at_us=now_us() - 3 * DAY_US)
         new = make_record(started_at_us=now_us())
         await store.commit(Batch("sidecar-1", [Entry(old), Entry(new)]))
-        retention = _build_retention(configured.retention, store, events)  # type: ignore[arg-type]
+        retention = Retention(store, Limits.of(max_age_days, 0), reports.append)
         size_cap = SizeCap(store, 0)
         assert describe_retention(retention, size_cap)["looked_at_ms"] is None
         await retention.tidy()
@@ -204,9 +214,6 @@ async def test_retention_is_reported_as_an_event(max_age_days: float, left: int)
         assert (await store.info()).rows == left
 
     if left == 2:
-        assert events.seen == []
+        assert reports == []
     else:
-        ((name, data),) = events.seen
-        assert (name, data["rows"]) == ("retention", 1)
-        assert isinstance(data["purgedBeforeMs"], int)
-        assert data["purgedBeforeMs"] % 3_600_000 == 0
+        assert [report["rows"] for report in reports] == [1]

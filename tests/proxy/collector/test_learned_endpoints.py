@@ -1,14 +1,12 @@
 """What was learned of endpoints outlives the process that learned it."""
 
-from collections.abc import Collection
 from typing import Any
 
 import msgspec
 import pytest
 
 from proxy.collector.learned_endpoints import META, LearnedEndpoints
-from proxy.enrich.endpoints.endpoints import Key
-from proxy.settings.model import Settings
+from proxy.settings.model import Settings, StorageSettings
 from proxy.settings.route_model import RouteSettings
 from storage.aggregates import Top
 from storage.errors import StorageUnavailable
@@ -145,20 +143,20 @@ async def test_who_shows_names_hears_of_erasures_by_any_sidecar() -> None:
     meanwhile.
     """
     storage = MemoryStorage()
-    first = LearnedEndpoints(storage, SETTINGS)
-    second = LearnedEndpoints(storage, SETTINGS)
-    heard: list[tuple[str, dict[Key, Collection[str]]]] = []
-    first.subscribe(lambda names: heard.append(("first", dict(names))))
-    second.subscribe(lambda names: heard.append(("second", dict(names))))
+    shared = msgspec.structs.replace(
+        SETTINGS, storage=StorageSettings(url="postgresql://db/sidelog")
+    )
+    heard: list[str] = []
+    first = LearnedEndpoints(storage, shared, lambda: heard.append("first"))
+    second = LearnedEndpoints(storage, shared, lambda: heard.append("second"))
     await store(storage, first, record("/orders/1"))
     assert await first.save()
     assert await second.save()
     assert heard == []
     await first.forget()
-    left = {("shop", None): {"/orders/{id}"}}
-    assert heard == [("first", left)]
+    assert heard == ["first"]
     assert await second.save()
-    assert heard == [("first", left), ("second", left)]
+    assert heard == ["first", "second"]
     assert await second.save()
     assert len(heard) == 2
 

@@ -311,8 +311,11 @@ async def test_a_store_of_a_newer_program_is_an_outage(place: Place) -> None:
         await settled(plane, 5)
 
 
-async def test_a_damaged_store_is_set_aside_and_told(place: Place) -> None:
-    """Nothing is stored twice, what comes is stored, and the log itself says what happened."""
+@pytest.mark.parametrize("is_late", [False, True])
+async def test_a_damaged_store_is_set_aside_and_told(place: Place, is_late: bool) -> None:
+    """Nothing is stored twice, what comes is stored, and the log itself says what happened, also
+    where the store is only found after the start.
+    """
     place.worker.record(5)
     async with place.collecting() as plane:
         await settled(plane, 5)
@@ -322,8 +325,12 @@ async def test_a_damaged_store_is_set_aside_and_told(place: Place) -> None:
     )
     path.write_bytes(raw)
     place.worker.record(3)
+    if is_late:
+        place.take_away()
 
     async with place.collecting() as plane:
+        if is_late:
+            place.bring_back()
         async with asyncio.timeout(30):
             while (await plane.ledger()).stored < 9:  # noqa: ASYNC110 - the event too; nothing tells
                 await asyncio.sleep(0.005)

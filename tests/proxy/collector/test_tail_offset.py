@@ -18,11 +18,9 @@ from proxy.collector.tail_offset import (
     MARGIN,
     MARK_NAME,
     keep_tail,
-    make_tail,
     raise_offset,
     read_secret,
     start_tail,
-    subscribe_to_erasures,
 )
 from proxy.process.data_dir import read_state, update_state
 from proxy.settings.model import Settings, StorageSettings
@@ -34,9 +32,9 @@ from tests.support.cases import each_of
 from tests.support.memory_store import MemoryStorage
 
 
-async def open_tail(settings: Settings, storage: Storage, data_path: Path) -> Tail:
+async def open_tail(storage: Storage, data_path: Path) -> Tail:
     """The tail of a store, started."""
-    tail = make_tail(settings, storage)
+    tail = Tail(storage, is_begun=False)
     await start_tail(tail, storage, data_path)
     return tail
 
@@ -67,9 +65,8 @@ async def test_ids_go_on_in_a_lasting_store_and_start_anew_in_another(
     """A store that is still there keeps its numbers; one that is empty again begins above all of
     them.
     """
-    settings = Settings()
     async with await open_storage(url, tmp_path, durability="fast") as storage:
-        tail = await open_tail(settings, storage, tmp_path)
+        tail = await open_tail(storage, tmp_path)
         assert tail.offset == 0
         await storage.commit(make_batch(*(make_record(n) for n in range(1, 6))))
         tail.note_head(5)
@@ -79,7 +76,7 @@ async def test_ids_go_on_in_a_lasting_store_and_start_anew_in_another(
 
     assert read_state(tmp_path)[MARK_NAME] == 10
     async with await open_storage(url, tmp_path, durability="fast") as storage:
-        again = await open_tail(settings, storage, tmp_path)
+        again = await open_tail(storage, tmp_path)
         if url == "memory:":
             assert again.offset == 10 + MARGIN
             assert again.resume(7).reset_reason is not None
@@ -88,7 +85,7 @@ async def test_ids_go_on_in_a_lasting_store_and_start_anew_in_another(
             assert again.resume(7).reset_reason is None
 
     async with await open_storage("sqlite:///other.db", tmp_path, durability="fast") as storage:
-        other = await open_tail(settings, storage, tmp_path)
+        other = await open_tail(storage, tmp_path)
         assert other.offset == 10 + MARGIN
         assert int(await storage.meta("tail_offset") or 0) == other.offset
 
@@ -154,10 +151,9 @@ async def test_what_another_sidecar_erased_is_not_streamed_from_memory() -> None
     for url, first_seq in (("postgresql://db/sidelog", None), ("sqlite:///sidelog.db", 1)):
         storage = MemoryStorage()
         settings = Settings(storage=StorageSettings(url=url))
-        learned = LearnedEndpoints(storage, settings)
-        other = LearnedEndpoints(storage, settings)
         tail = Tail(storage)
-        subscribe_to_erasures(settings, learned, tail)
+        learned = LearnedEndpoints(storage, settings, tail.forget)
+        other = LearnedEndpoints(storage, settings)
         await learned.save()
         tail.enter(Interest(lambda record: (), Filter(kind="all"), frozenset({"request"})), 0)
         batch = make_batch(make_record(1))

@@ -62,7 +62,7 @@ def test_days_are_read_from_the_settings() -> None:
 
 async def test_old_records_are_deleted_and_told() -> None:
     """What is older than the limit goes, and is told once, with the floors."""
-    told: list[tuple[int, Floors]] = []
+    told: list[dict[str, object]] = []
     async with MemoryStorage() as store:
         old = [make_record(started_at_us=NOW - 3 * HOUR_US) for _ in range(5)]
         new = make_record(started_at_us=NOW)
@@ -70,7 +70,7 @@ async def test_old_records_are_deleted_and_told() -> None:
         retention = Retention(
             store,
             Limits(max_age_us=HOUR_US),
-            lambda rows, floors: told.append((rows, floors)),
+            told.append,
             clock_us=lambda: NOW,
         )
         await retention.tidy()
@@ -78,7 +78,10 @@ async def test_old_records_are_deleted_and_told() -> None:
         assert (await store.read(CountQuery(ALL))).exchanges == 1
         assert (await store.retention()).oldest_us == NOW
 
-    assert told == [(5, ago(1, 1))]
+    floor_ms = ago(1, 1).purge_us // 1000
+    assert told == [
+        {"reason": "age", "rows": 5, "purgedBeforeMs": floor_ms, "bodiesBeforeMs": floor_ms}
+    ]
     assert (retention.rows_purged, retention.lag_s) == (5, 0.0)
 
 
@@ -97,7 +100,7 @@ class FalteringStore(MemoryStorage):
 
 async def test_what_was_deleted_before_the_store_went_away_is_told_as_well() -> None:
     """What is left goes, and is told, when the store is back."""
-    told: list[int] = []
+    told: list[object] = []
     async with FalteringStore() as store:
         old = [make_record(started_at_us=NOW - 3 * HOUR_US) for _ in range(5)]
         new = make_record(started_at_us=NOW)
@@ -105,7 +108,7 @@ async def test_what_was_deleted_before_the_store_went_away_is_told_as_well() -> 
         retention = Retention(
             store,
             Limits(max_age_us=HOUR_US),
-            lambda rows, floors: told.append(rows),
+            lambda report: told.append(report["rows"]),
             clock_us=lambda: NOW,
         )
         with pytest.raises(StorageUnavailable):

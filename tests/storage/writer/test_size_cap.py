@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -13,7 +14,6 @@ from storage.writer.size_cap import (
     LOW,
     MIN_BATCH_BYTES,
     SizeCap,
-    Trims,
     batch_max_bytes,
 )
 from tests.storage.samples import make_batch, make_record
@@ -127,17 +127,23 @@ async def test_the_oldest_go_before_batches_wait(store: Sized) -> None:
 
 async def test_what_went_is_told_once_and_counted(store: Sized) -> None:
     """By the task, with from when there still are records."""
-    told: list[tuple[Trims, int | None]] = []
+    told: list[dict[str, object]] = []
     await store.fill(2000)
-    cap = SizeCap(store, CAP, lambda trims, reaches_back_us: told.append((trims, reaches_back_us)))
+    cap = SizeCap(store, CAP, told.append)
     await cap.tidy()
     cap.report()
     cap.report()
     state = await store.retention()
-    assert [(trims.rows, back) for trims, back in told] == [
-        (state.purged_through_seq, state.reaches_back_us)
+    assert state.reaches_back_us is not None
+    assert told == [
+        {
+            "reason": "size",
+            "rows": state.purged_through_seq,
+            "bodies": cap.total.bodies,
+            "reachesBackToMs": state.reaches_back_us // 1000,
+        }
     ]
-    assert told[0][0].bodies == cap.total.bodies > 0
+    assert cap.total.bodies > 0
 
 
 async def test_what_goes_beside_traffic_that_never_rests_is_told(
@@ -147,9 +153,9 @@ async def test_what_goes_beside_traffic_that_never_rests_is_told(
     rest at its end.
     """
     monkeypatch.setattr("storage.writer.size_cap.ROUND_S", 0.2)
-    told: list[Trims] = []
+    told: list[dict[str, Any]] = []
     await store.fill(int(HIGH * CAP / ROW) + 1)
-    cap = SizeCap(store, CAP, lambda trims, reaches_back_us: told.append(trims))
+    cap = SizeCap(store, CAP, told.append)
     async with asyncio.TaskGroup() as tasks, asyncio.timeout(60):
         running = tasks.create_task(cap.run(), name="cap")
         while not told:
@@ -158,7 +164,7 @@ async def test_what_goes_beside_traffic_that_never_rests_is_told(
             await asyncio.sleep(0.005)
         running.cancel()
 
-    assert sum(trims.rows for trims in told) == cap.total.rows
+    assert sum(report["rows"] for report in told) == cap.total.rows
 
 
 async def test_what_goes_is_told_where_as_much_comes(
@@ -166,7 +172,7 @@ async def test_what_goes_is_told_where_as_much_comes(
 ) -> None:
     """The task never gets down to where it rests: it tells of what goes all the same."""
     monkeypatch.setattr("storage.writer.size_cap.ROUND_S", 0.0)
-    told: list[Trims] = []
+    told: list[dict[str, Any]] = []
     await store.fill(2000)
     trim = store.trim
 
@@ -175,7 +181,7 @@ async def test_what_goes_is_told_where_as_much_comes(
         return await trim(max_rows)
 
     monkeypatch.setattr(store, "trim", trim_in_vain)
-    cap = SizeCap(store, CAP, lambda trims, reaches_back_us: told.append(trims))
+    cap = SizeCap(store, CAP, told.append)
     async with asyncio.TaskGroup() as tasks, asyncio.timeout(30):
         running = tasks.create_task(cap.tidy(), name="tidy")
         while not told:
