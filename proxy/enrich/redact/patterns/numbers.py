@@ -37,44 +37,9 @@ _DIGITS: Final = {b"AE": 21, b"BA": 18, b"BE": 14, b"DE": 20, b"EE": 18, b"AD": 
 """Countries whose codes are hexadecimal digits, as identifiers may begin → number of digits that
 follow: all, except for AD.
 """
-
-
-def _in_one_run() -> bytes:
-    """Return the pattern of accounts without separators, with the length of each country."""
-    digits = [
-        rb"%b[0-9]{%d}[0-9A-Z]{%d}" % (country, count, _COUNTRIES[country] - 2 - count)
-        for country, count in _DIGITS.items()
-    ]
-    others = [
-        rb"(?:%b)[0-9]{2}[0-9A-Z]{%d}" % (b"|".join(countries), length - 4)
-        for length in sorted(set(_COUNTRIES.values()))
-        if (
-            countries := [
-                each for each, its in _COUNTRIES.items() if its == length and each not in _DIGITS
-            ]
-        )
-    ]
-    return b"|".join((*digits, *others))
-
-
-def _in_groups() -> bytes:
-    """Return the pattern of the first four groups of an account."""
-    pieces = []
-    for are_digits, characters in ((True, b"0-9"), (False, b"0-9A-Z")):
-        some = b"|".join([country for country in _COUNTRIES if (country in _DIGITS) is are_digits])
-        group = _SEPARATOR + b"[%b]" % characters
-        last = _SEPARATOR + b"[0-9A-Z]"
-        pieces.append(rb"(?:%b)[0-9]{2}%b{4}%b{4}%b{3,4}" % (some, group, group, last))
-
-    return b"|".join(pieces)
-
-
-def _small(pattern: bytes) -> bytes:
-    """Return a pattern in lower case: an account never mixes cases."""
-    for country in _COUNTRIES:
-        pattern = pattern.replace(country, country.lower())
-    return pattern.replace(b"0-9A-Z]", b"0-9a-z]")
-
+_OTHER_COUNTRY: Final = b"|".join([country for country in _COUNTRIES if country not in _DIGITS])
+_DIGITS_IN_GROUPS: Final = 10
+"""Number of these digits that are judged in a printed account: those of the first three groups."""
 
 _ISSUED_DIGITS: Final = (
     rb"4[0-9]{12}(?:[0-9]{3}){0,2}"  # Visa
@@ -91,16 +56,16 @@ _ISSUED: Final = re.compile(_ISSUED_DIGITS)
 _GROUPED: Final = rb"[2-6][0-9]{3}%b(?:[0-9]{4}%b[0-9]{4}%b[0-9]{4}|[0-9]{6}%b[0-9]{4,5})" % (
     (_SEPARATOR,) * 4
 )
-_ACCOUNT: Final = b"|".join((_in_one_run(), _in_groups()))
-_OTHERS: Final = rb"(?:%b|%b|%b)\b" % (_GROUPED, _ACCOUNT, _small(_ACCOUNT))
-COARSE: Final = rb"\b(?:(?:%b)\b|%b)" % (_ISSUED_DIGITS, _OTHERS)
-"""Finds where a number may begin; in the syntax of google-re2."""
-EXACT: Final = re.compile(
+_BEGINNING: Final = compile_bytes(
+    rb"\b(?:(?:%b|%b)\b|(?i:%b)[0-9]{2}(?:%b?[0-9]){8}|(?i:%b)[0-9]{2}(?:%b?[0-9A-Za-z]){11})"
+    % (_ISSUED_DIGITS, _GROUPED, b"|".join(_DIGITS), _SEPARATOR, _OTHER_COUNTRY, _SEPARATOR)
+)
+"""Finds where a number may begin."""
+_EXACT: Final = re.compile(
     rb"""(?<![\w.%%-])(?:([2-6][0-9]{12,18})(?!\w|[.-][0-9]|-\w)"""
     rb"""|([2-6][0-9]{3}(?P<s>%b)(?:[0-9]{4}(?P=s)[0-9]{4}(?P=s)[0-9]{4}(?:(?P=s)[0-9]{1,3})?|[0-9]{6}(?P=s)[0-9]{4,5}))(?!\w)"""
     rb"""|((?i:%b)[0-9]{2}(?:%b?[0-9A-Za-z]){11,29}))""" % (_SEPARATOR, _COUNTRY, _SEPARATOR)
 )
-_FOUND: Final = compile_bytes(COARSE)
 _APP_RULE: Final = "facebook-app-token"
 _APP_TOKEN: Final = compile_bytes(rb"\b[0-9]{13,17}\|([A-Za-z0-9_-]{27,40})\b")
 """The number of an application and its secret. It has no literal that is rare in logs."""
@@ -139,10 +104,10 @@ def secrets_in(text: bytes, disabled: Collection[str] = ()) -> Iterator[Edit]:
                 yield Edit(*token.span(), MARK, _APP_RULE)
 
     position = 0
-    while (candidate := _FOUND.search(text, position)) is not None:
+    while (candidate := _BEGINNING.search(text, position)) is not None:
         start = candidate.start()
         position = start + 1
-        found = EXACT.match(text, start)
+        found = _EXACT.match(text, start)
         span = None if found is None else secret_in(text, found)
         if found is None or span is None or id_of(found) in disabled:
             continue
@@ -160,7 +125,7 @@ def may_hold_number(text: bytes) -> bool:
 
 
 def secret_in(text: bytes, found: re.Match[bytes]) -> Span | None:
-    """Return the span of a valid number within a match of `EXACT`; None if it is not one."""
+    """Return the span of a valid number within a match of `_EXACT`; None if it is not one."""
     start, stop = found.span()
     if found[1] is not None:
         if not _is_card(found[1]):
@@ -184,7 +149,7 @@ def secret_in(text: bytes, found: re.Match[bytes]) -> Span | None:
 
 
 def id_of(found: re.Match[bytes]) -> str:
-    """Return the id of the rule for a match of `EXACT`."""
+    """Return the id of the rule for a match of `_EXACT`."""
     if found[1] is None and found[2] is None:
         return "iban"
     return "card-number"
@@ -216,6 +181,11 @@ def _account(text: bytes, start: int) -> Span | None:
         return None
 
     digits = b"".join(groups).decode()
+    sure = _DIGITS.get(digits[:2].upper().encode(), 0)
+    if len(groups) > 1:
+        sure = min(sure, _DIGITS_IN_GROUPS)
+    if sure and not digits[2 : 2 + sure].isdigit():
+        return None
     checked = "".join(str(int(character, 36)) for character in digits[4:] + digits[:4])
     if int(checked) % 97 == 1:
         return (start, end)
