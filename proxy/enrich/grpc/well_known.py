@@ -164,62 +164,41 @@ _FORMS: Final[dict[str, Callable[[Tree], object]]] = {
     **{name: _unwrapped(default) for name, default in WRAPPED.items()},
 }
 
-_TEXT, _INT32, _UINT64 = 9, 5, 4
-
-
-def _fields(**declared: tuple[int, int | str, bool]) -> dict[int, Field]:
-    """Declare fields: number, type or message name, and True if the field repeats."""
-    return {
-        number: Field(
-            name,
-            kind if isinstance(kind, int) else MESSAGE,
-            "" if isinstance(kind, int) else kind,
-            repeats,
-        )
-        for name, (number, kind, repeats) in declared.items()
-    }
-
-
-def _text_fields(*names: str) -> dict[int, Field]:
-    return {number: Field(name, _TEXT, "", False) for number, name in enumerate(names, 1)}
+_SCALARS: Final = {"int64": 3, "int32": 5, "string": 9, "bytes": 12}
+_ERROR_MESSAGES: Final = """
+google.protobuf.Any: string type_url, bytes value
+google.protobuf.Duration: int64 seconds, int32 nanos
+google.rpc.Status: int32 code, string message, repeated google.protobuf.Any details
+google.rpc.ErrorInfo: string reason, string domain, repeated google.rpc.ErrorInfo.MetadataEntry metadata
+google.rpc.ErrorInfo.MetadataEntry: string key, string value
+google.rpc.RetryInfo: google.protobuf.Duration retry_delay
+google.rpc.DebugInfo: repeated string stack_entries, string detail
+google.rpc.QuotaFailure: repeated google.rpc.QuotaFailure.Violation violations
+google.rpc.QuotaFailure.Violation: string subject, string description
+google.rpc.PreconditionFailure: repeated google.rpc.PreconditionFailure.Violation violations
+google.rpc.PreconditionFailure.Violation: string type, string subject, string description
+google.rpc.BadRequest: repeated google.rpc.BadRequest.FieldViolation field_violations
+google.rpc.BadRequest.FieldViolation: string field, string description, string reason
+google.rpc.RequestInfo: string request_id, string serving_data
+google.rpc.ResourceInfo: string resource_type, string resource_name, string owner, string description
+google.rpc.Help: repeated google.rpc.Help.Link links
+google.rpc.Help.Link: string description, string url
+google.rpc.LocalizedMessage: string locale, string message
+"""
+"""Messages and their fields, which are numbered from 1 in this order. A name that ends in `Entry`
+is an entry of a map.
+"""
 
 
 def error_schema() -> Schema:
     """Return the schema of `google.rpc.Status` and of the details that services put into it."""
-    rpc = "google.rpc."
     schema = Schema()
-    messages: dict[str, dict[int, Field]] = {
-        "google.protobuf.Any": _fields(type_url=(1, _TEXT, False), value=(2, 12, False)),
-        "google.protobuf.Duration": _fields(seconds=(1, 3, False), nanos=(2, _INT32, False)),
-        f"{rpc}Status": _fields(
-            code=(1, _INT32, False),
-            message=(2, _TEXT, False),
-            details=(3, "google.protobuf.Any", True),
-        ),
-        f"{rpc}ErrorInfo": _fields(
-            reason=(1, _TEXT, False),
-            domain=(2, _TEXT, False),
-            metadata=(3, f"{rpc}ErrorInfo.MetadataEntry", True),
-        ),
-        f"{rpc}RetryInfo": _fields(retry_delay=(1, "google.protobuf.Duration", False)),
-        f"{rpc}DebugInfo": _fields(stack_entries=(1, _TEXT, True), detail=(2, _TEXT, False)),
-        f"{rpc}QuotaFailure": _fields(violations=(1, f"{rpc}QuotaFailure.Violation", True)),
-        f"{rpc}QuotaFailure.Violation": _text_fields("subject", "description"),
-        f"{rpc}PreconditionFailure": _fields(
-            violations=(1, f"{rpc}PreconditionFailure.Violation", True)
-        ),
-        f"{rpc}PreconditionFailure.Violation": _text_fields("type", "subject", "description"),
-        f"{rpc}BadRequest": _fields(field_violations=(1, f"{rpc}BadRequest.FieldViolation", True)),
-        f"{rpc}BadRequest.FieldViolation": _text_fields("field", "description", "reason"),
-        f"{rpc}RequestInfo": _text_fields("request_id", "serving_data"),
-        f"{rpc}ResourceInfo": _text_fields(
-            "resource_type", "resource_name", "owner", "description"
-        ),
-        f"{rpc}Help": _fields(links=(1, f"{rpc}Help.Link", True)),
-        f"{rpc}Help.Link": _text_fields("description", "url"),
-        f"{rpc}LocalizedMessage": _text_fields("locale", "message"),
-    }
-    for name, fields in messages.items():
-        schema.add_message(name, fields, is_map=False)
-    schema.add_message(f"{rpc}ErrorInfo.MetadataEntry", _text_fields("key", "value"), is_map=True)
+    for line in _ERROR_MESSAGES.strip().split("\n"):
+        message, _, declared = line.partition(": ")
+        fields: dict[int, Field] = {}
+        for number, field in enumerate(declared.split(", "), 1):
+            *repeated, kind, name = field.split(" ")
+            type_ = _SCALARS.get(kind, MESSAGE)
+            fields[number] = Field(name, type_, kind if type_ == MESSAGE else "", bool(repeated))
+        schema.add_message(message, fields, is_map=message.endswith("Entry"))
     return schema
