@@ -61,7 +61,7 @@ class RequestLineReader:
 
         groups: tuple[bytes, bytes, bytes | None] = found.groups()  # type: ignore[assignment]
         method, path, query = groups
-        if query is not None and EQUALS in query and self._redactor.names_secret(query):
+        if query is not None and self._redactor.redact_query_names(query) is not query:
             return None
 
         return RequestLine(

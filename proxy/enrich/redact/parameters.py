@@ -120,10 +120,13 @@ class ParameterRedactor:
 
 
 def redact_parameters(text: bytes, names: SecretNames, hits: Hits | None = None) -> bytes:
-    """Redact parameters by name, and count them in `hits`."""
+    """Redact parameters by name, and count them in `hits`; return the same object if nothing
+    changes.
+    """
     if EQUALS not in text:
         return text
     parts = text.split(b"&")
+    is_changed = False
     in_context: dict[bytes, bool] = {}
     for index, part in enumerate(parts):
         name, equals, _ = part.partition(b"=")
@@ -138,10 +141,14 @@ def redact_parameters(text: bytes, names: SecretNames, hits: Hits | None = None)
 
         if is_secret and (name in SECRET_IN_CONTEXT or names.has(_last_of(name))):
             parts[index] = _without_value(name, part, 0, hits)
+            is_changed = True
         elif SEMICOLON in part or QUESTION in part or HASH in part:
             parts[index] = _redact_subparts(part, names, hits)
+            is_changed = is_changed or parts[index] is not part
 
-    return b"&".join(parts)
+    if is_changed:
+        return b"&".join(parts)
+    return text
 
 
 def _redact_subparts(part: bytes, names: SecretNames, hits: Hits | None) -> bytes:
