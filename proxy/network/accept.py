@@ -111,16 +111,6 @@ class ConnectionRegistry(Protocol):
     def unregister(self, connection: "EarlyConnection", peer: bytes) -> None:
         """Stop counting a connection that was registered; idempotent."""
 
-    def count_tls_failure(self, reason: str) -> None:
-        """Count a connection whose TLS handshake failed, by its reason
-        (`ring/counters.TLS_FAILURES`).
-        """
-
-    def count_proxy_failure(self, reason: str) -> None:
-        """Count a connection whose PROXY header did not name its client, by the reason
-        (`ring/counters.PROXY_FAILURES`).
-        """
-
 
 class EarlyConnection(ABC):
     """A connection between accept and its first request, while something else comes first: counted,
@@ -242,6 +232,10 @@ class ProxyPort:
     """Whether an address belongs to a trusted load balancer."""
     serve: Callable[[socket.socket, bytes], object]
     """Serves the connection, given its client's address."""
+    count_failure: Callable[[str], None]
+    """Counts a connection whose header did not name its client, by the reason
+    (`ring/counters.PROXY_FAILURES`).
+    """
     max_header_s: float = MAX_HEADER_S
 
     def accept(self, connection: socket.socket) -> None:
@@ -264,9 +258,12 @@ class ProxyAccept(EarlyConnection):
     __slots__ = ("_balancer", "_header", "_port")
 
     def __init__(self, port: ProxyPort, connection: socket.socket, balancer: bytes) -> None:
-        count_failure = port.registry.count_proxy_failure
         super().__init__(
-            connection, b"", port.registry, count_failure=count_failure, max_s=port.max_header_s
+            connection,
+            b"",
+            port.registry,
+            count_failure=port.count_failure,
+            max_s=port.max_header_s,
         )
         self._port = port
         self._balancer = balancer
@@ -346,6 +343,8 @@ class TlsPort:
     """Makes the protocol of a secured connection, which calls `hand_over` when it starts."""
     plain: Callable[["TlsAccept"], asyncio.Protocol]
     """Makes the protocol for a client that speaks plain HTTP."""
+    count_failure: Callable[[str], None]
+    """Counts a connection that was never secured, by its reason (`ring/counters.TLS_FAILURES`)."""
     max_handshake_s: float = MAX_HANDSHAKE_S
 
     def accept(self, connection: socket.socket, client: bytes = b"") -> None:
@@ -368,12 +367,11 @@ class TlsAccept(EarlyConnection):
     __slots__ = ("_port", "_task")
 
     def __init__(self, port: TlsPort, connection: socket.socket, client: bytes) -> None:
-        count_failure = port.registry.count_tls_failure
         super().__init__(
             connection,
             client,
             port.registry,
-            count_failure=count_failure,
+            count_failure=port.count_failure,
             max_s=port.max_handshake_s,
         )
         self._port = port

@@ -9,6 +9,7 @@ and end with it.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
+from itertools import product
 from typing import Final, TypeVar
 
 from proxy.http1.errors import AUTH_CODES, KEYS_UNAVAILABLE
@@ -79,6 +80,33 @@ HTTP2_CODES: Final = tuple(code.name.lower() for code in ErrorCode)
 """Reasons for resets of streams and ends of HTTP/2 connections, by their numbers (RFC 9113 §7)."""
 HTTP2_SIDES: Final = ("client", "server", "upstream")
 AUTH_FAILURES: Final = (*AUTH_CODES, KEYS_UNAVAILABLE)
+NO_LABEL: Final = ""
+_ONE: Final = (NO_LABEL,)
+LABELS: Final[Mapping[str, Sequence[object]]] = {
+    "refused_connections": _ONE,
+    "upstream_retries": _ONE,
+    "connections_downstream": _ONE,
+    "connections_upstream": _ONE,
+    "requests_in_flight": _ONE,
+    "auth_failures": AUTH_FAILURES,
+    "tls_failures": TLS_FAILURES,
+    "proxy_failures": PROXY_FAILURES,
+    "dropped_messages": _ONE,
+    "log_lines_dropped": _ONE,
+    "displaced_connections": _ONE,
+    "recording_waits": _ONE,
+    "recording_wait_us": _ONE,
+    "connections_http2": _ONE,
+    "connections_upstream_http2": _ONE,
+    "http2_ends": HTTP2_CODES,
+    "http2_resets": tuple(product(HTTP2_SIDES, HTTP2_CODES)),
+    "dropped_grpc_messages": _ONE,
+    "recording_standstills": _ONE,
+    "egress": EGRESS_OUTCOMES,
+}
+"""Counter of a worker → its labels, each with a cell of its own. Counters and labels are in the order
+of the cells.
+"""
 
 _METHOD_CELL: Final = {
     method.encode(): index * len(CLASSES) for index, method in enumerate(METHODS[:-1])
@@ -145,7 +173,6 @@ class CounterSnapshot:
     """Outcome → connections to the port of outgoing calls."""
 
 
-_NUMBERS: Final = tuple(each.name for each in fields(CounterSnapshot) if each.default == 0)
 _GAUGES: Final = frozenset(
     (
         "connections_downstream",
@@ -161,13 +188,15 @@ class CounterLayout:
     """The cell of each counter of a worker with `routes` routes."""
 
     __slots__ = (
-        "auth_failures", "connections_downstream", "connections_http2", "connections_upstream",
-        "connections_upstream_http2", "displaced_connections", "dropped_grpc_messages", "dropped_messages",
-        "egress", "http2_ends", "http2_resets", "log_lines_dropped", "no_route", "proxy_failures",
-        "recording_standstills", "recording_wait_us", "recording_waits", "refused_connections", "request_bytes",
-        "requests", "requests_in_flight", "response_bytes", "routes", "size", "tls_failures", "upstream_errors",
-        "upstream_retries",
-    )  # fmt: skip
+        "_cells",
+        "_upstream_errors",
+        "no_route",
+        "request_bytes",
+        "requests",
+        "response_bytes",
+        "routes",
+        "size",
+    )
 
     def __init__(self, routes: int) -> None:
         """Lay out the cells; the same number of routes always gives the same layout."""
@@ -181,35 +210,11 @@ class CounterLayout:
         """Add the route index."""
         self.response_bytes = self.request_bytes + rows
         """Add the route index."""
-        self.upstream_errors = self.response_bytes + rows
-        """Add the route index times the number of reasons, and the index of the reason."""
-        self.refused_connections = self.upstream_errors + rows * len(UPSTREAM_ERRORS)
-        self.upstream_retries = self.refused_connections + 1
-        self.connections_downstream = self.refused_connections + 2
-        self.connections_upstream = self.refused_connections + 3
-        self.requests_in_flight = self.refused_connections + 4
-        self.auth_failures = self.refused_connections + 5
-        """Add the index of the code."""
-        self.tls_failures = self.auth_failures + len(AUTH_FAILURES)
-        """Add the index of the reason."""
-        self.proxy_failures = self.tls_failures + len(TLS_FAILURES)
-        """Add the index of the reason."""
-        self.dropped_messages = self.proxy_failures + len(PROXY_FAILURES)
-        self.log_lines_dropped = self.dropped_messages + 1
-        self.displaced_connections = self.dropped_messages + 2
-        self.recording_waits = self.dropped_messages + 3
-        self.recording_wait_us = self.dropped_messages + 4
-        self.connections_http2 = self.dropped_messages + 5
-        self.connections_upstream_http2 = self.dropped_messages + 6
-        self.http2_ends = self.dropped_messages + 7
-        """Add the number of the code."""
-        self.http2_resets = self.http2_ends + len(HTTP2_CODES)
-        """Add the index of the side times the number of codes, and the number of the code."""
-        self.dropped_grpc_messages = self.http2_resets + len(HTTP2_SIDES) * len(HTTP2_CODES)
-        self.recording_standstills = self.dropped_grpc_messages + 1
-        self.egress = self.dropped_grpc_messages + 2
-        """Add the index of the outcome."""
-        self.size = self.egress + len(EGRESS_OUTCOMES)
+        self._upstream_errors = self.response_bytes + rows
+        first = self._upstream_errors + rows * len(UPSTREAM_ERRORS)
+        labelled = [(counter, label) for counter, labels in LABELS.items() for label in labels]
+        self._cells = {each: first + at for at, each in enumerate(labelled)}
+        self.size = first + len(labelled)
         """Total number of cells."""
 
     def request_cell(self, route: int, method: bytes, status: int) -> int:
@@ -222,26 +227,11 @@ class CounterLayout:
         index = _ERROR_INDEX.get(reason)
         if index is None:
             return None
-        return self.upstream_errors + route * len(UPSTREAM_ERRORS) + index
+        return self._upstream_errors + route * len(UPSTREAM_ERRORS) + index
 
-    def http2_reset_cell(self, side: str, code: int) -> int:
-        """Return the cell of a stream's reset. An unknown code means an internal error (RFC 9113
-        §7).
-        """
-        known = code if code < len(HTTP2_CODES) else ErrorCode.INTERNAL_ERROR
-        return self.http2_resets + HTTP2_SIDES.index(side) * len(HTTP2_CODES) + known
-
-    def auth_failure_cell(self, code: str) -> int:
-        return self.auth_failures + AUTH_FAILURES.index(code)
-
-    def tls_failure_cell(self, reason: str) -> int:
-        return self.tls_failures + TLS_FAILURES.index(reason)
-
-    def egress_cell(self, outcome: str) -> int:
-        return self.egress + EGRESS_OUTCOMES.index(outcome)
-
-    def proxy_failure_cell(self, reason: str) -> int:
-        return self.proxy_failures + PROXY_FAILURES.index(reason)
+    def cell(self, counter: str, label: object = NO_LABEL) -> int:
+        """Return the cell of a counter that is not counted by route, or of one of its labels."""
+        return self._cells[counter, label]
 
     def read(
         self, cells: "Sequence[int] | memoryview[int]", names: Sequence[str] | None = None
@@ -259,18 +249,12 @@ class CounterLayout:
             )
 
         values = list(cells[: self.size])
-        snapshot = CounterSnapshot(
-            auth_failures=_counted(AUTH_FAILURES, values[self.auth_failures :]),
-            tls_failures=_counted(TLS_FAILURES, values[self.tls_failures :]),
-            proxy_failures=_counted(PROXY_FAILURES, values[self.proxy_failures :]),
-            http2_ends=_counted(HTTP2_CODES, values[self.http2_ends :]),
-            egress=_counted(EGRESS_OUTCOMES, values[self.egress :]),
-        )
-        for at, side in enumerate(HTTP2_SIDES):
-            found = _counted(HTTP2_CODES, values[self.http2_resets + at * len(HTTP2_CODES) :])
-            snapshot.http2_resets |= {(side, code): count for code, count in found.items()}
-        for name in _NUMBERS:
-            setattr(snapshot, name, values[getattr(self, name)])
+        snapshot = CounterSnapshot()
+        for (counter, label), cell in self._cells.items():
+            if label == NO_LABEL:
+                setattr(snapshot, counter, values[cell])
+            else:
+                _add(getattr(snapshot, counter), label, values[cell])
         for row, key in enumerate(keys):
             self._read_route(snapshot, values, row, key)
         return snapshot
@@ -284,13 +268,16 @@ class CounterLayout:
 
         _add(snapshot.request_bytes, key, values[self.request_bytes + row])
         _add(snapshot.response_bytes, key, values[self.response_bytes + row])
-        first = self.upstream_errors + row * len(UPSTREAM_ERRORS)
+        first = self._upstream_errors + row * len(UPSTREAM_ERRORS)
         for reason, count in zip(UPSTREAM_ERRORS, values[first:], strict=False):
             _add(snapshot.upstream_errors, (key, reason), count)
 
 
-def _counted(names: Sequence[str], values: Sequence[int]) -> dict[str, int]:
-    return {name: count for name, count in zip(names, values, strict=False) if count}
+def http2_code(code: int) -> str:
+    """Return the label of an HTTP/2 error code. An unknown one means an internal error (RFC 9113 §7)."""
+    if code < len(HTTP2_CODES):
+        return HTTP2_CODES[code]
+    return HTTP2_CODES[ErrorCode.INTERNAL_ERROR]
 
 
 def _add(into: dict[Key, int], key: Key, count: int) -> None:

@@ -262,13 +262,13 @@ class Engine:
         )
         pool = Pool(
             route,
-            partial(self.recorder.count_connection, "upstream"),
+            lambda change: self.recorder.count("connections_upstream", by=change),
             self.turns,
             responses,
         )
         http2_pool = Http2Pool(
             route,
-            partial(self.recorder.count_connection, "upstream_http2"),
+            self.recorder.count_http2_upstream,
             self.turns,
             responses,
             self.encoder,
@@ -307,7 +307,7 @@ class Engine:
             refusal = f"{self._max_per_client} connections are open from this address, the limit"
 
         if refusal:
-            self.recorder.count_refused_connection()
+            self.recorder.count("refused_connections")
             return refusal
 
         if not self.connections:
@@ -315,7 +315,7 @@ class Engine:
             self.gate.refresh()
             self._has_connection.set()
         self.connections.add(connection)
-        self.recorder.count_connection("downstream", 1)
+        self.recorder.count("connections_downstream")
         if self._max_per_client:
             self._open_of[peer] = self._open_of.get(peer, 0) + 1
         return ""
@@ -326,7 +326,7 @@ class Engine:
         """
         is_evicted = self._idle_eviction.evict()
         if is_evicted:
-            self.recorder.count_displaced_connection()
+            self.recorder.count("displaced_connections")
         return is_evicted
 
     def hand_over(self, connection: Connection, to: Connection) -> None:
@@ -334,18 +334,12 @@ class Engine:
         self.connections.remove(connection)
         self.connections.add(to)
 
-    def count_tls_failure(self, reason: str) -> None:
-        self.recorder.count_tls_failure(reason)
-
-    def count_proxy_failure(self, reason: str) -> None:
-        self.recorder.count_proxy_failure(reason)
-
     def unregister(self, connection: Connection, peer: bytes) -> None:
         """Count a closed connection out; a refused one changes nothing."""
         if connection not in self.connections:
             return
         self.connections.remove(connection)
-        self.recorder.count_connection("downstream", -1)
+        self.recorder.count("connections_downstream", by=-1)
         left = self._open_of.pop(peer, 1) - 1
         if left > 0:
             self._open_of[peer] = left
@@ -396,8 +390,8 @@ class Engine:
         sampled_ns = 0
         while True:
             await self._rest()
-            self.recorder.set_in_flight(len(self.in_flight))
-            self.recorder.set_log_lines_dropped(lines_dropped())
+            self.recorder.set("requests_in_flight", len(self.in_flight))
+            self.recorder.set("log_lines_dropped", lines_dropped())
             await self._visit_all(self.in_flight, self._publish_in_flight, within_s=0)
             self.gate.refresh()
             now_ns = time.monotonic_ns()

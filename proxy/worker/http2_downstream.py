@@ -24,6 +24,7 @@ from proxy.network.pacing import BY_CLIENT, HELD_BYTES, TURN_BYTES
 from proxy.network.sockets import is_reset_by_peer
 from proxy.process.tls import is_fit_for_http2
 from proxy.ring import http2_notes
+from proxy.ring.counters import http2_code
 from proxy.ring.exchange import FLAG_TLS
 from proxy.worker.admission.admission import Admission
 from proxy.worker.deadlines import HALF_CLOSE_NS, Phase
@@ -89,7 +90,7 @@ class Http2Downstream(Http2Streams, asyncio.Protocol):
         own = cast(asyncio.Transport, transport)
         self._transport = own
         self._writer = FrameWriter(self._engine.steps, self._codec, own, self._take_all)
-        self._engine.recorder.count_connection("downstream_http2", 1)
+        self._engine.recorder.count("connections_http2")
         engine = self._engine
         tls = transport.get_extra_info("ssl_object")
         is_tls = tls is not None
@@ -104,7 +105,7 @@ class Http2Downstream(Http2Streams, asyncio.Protocol):
     def connection_lost(self, error: Exception | None) -> None:
         """Count the connection out; record the running exchanges, as their client is gone."""
         self._engine.unregister(self, self._peer)
-        self._engine.recorder.count_connection("downstream_http2", -1)
+        self._engine.recorder.count("connections_http2", by=-1)
         self._codec.is_ended = True
         self._writer.close()
         self._forget_held()
@@ -415,7 +416,7 @@ class Http2Downstream(Http2Streams, asyncio.Protocol):
         A `reason` is a fault of the client, to be recorded once.
         """
         self._codec.end(code)
-        self._engine.recorder.count_http2_end(code)
+        self._engine.recorder.count("http2_ends", http2_code(code))
         is_flood = code == ErrorCode.ENHANCE_YOUR_CALM
         if reason:
             self._record_fault(_FLOOD if is_flood else _BROKEN, reason, b"")

@@ -7,11 +7,12 @@ stamp the clock, count. A full ring refuses a record and counts it; the request 
 
 import secrets
 import time
+from functools import partial
 from struct import Struct
 from typing import Final
 
 from proxy.http1.websocket_frames import Message
-from proxy.ring.counters import CounterLayout
+from proxy.ring.counters import NO_LABEL, CounterLayout, http2_code
 from proxy.ring.entry import PREFIX_BYTES
 from proxy.ring.exchange import (
     ACCESS,
@@ -185,10 +186,8 @@ class Recorder:
         """Count messages that were forwarded and not recorded; the record of their exchange does so
         too.
         """
-        layout = self._layout
-        self._cells[
-            layout.dropped_grpc_messages if kind == KIND_GRPC else layout.dropped_messages
-        ] += count
+        counter = "dropped_grpc_messages" if kind == KIND_GRPC else "dropped_messages"
+        self.count(counter, by=count)
 
     def show(self, exchange: Exchange, caller: Caller) -> None:
         """Add an exchange that has run for long to the ring's in-flight table, if the exchange is
@@ -228,65 +227,29 @@ class Recorder:
         if cell is not None:
             self._cells[cell] += 1
 
-    def count_retry(self) -> None:
-        self._cells[self._layout.upstream_retries] += 1
+    def count(self, counter: str, label: object = NO_LABEL, by: int = 1) -> None:
+        """Add to a counter of `ring/counters.py`, or to the cell of one of its labels."""
+        self._cells[self._layout.cell(counter, label)] += by
 
-    def count_auth_failure(self, code: str) -> None:
-        self._cells[self._layout.auth_failure_cell(code)] += 1
+    def set(self, counter: str, value: int) -> None:
+        """Publish the value of a counter that this process counts elsewhere; called by the tick."""
+        self._cells[self._layout.cell(counter)] = value
 
-    def count_tls_failure(self, reason: str) -> None:
-        self._cells[self._layout.tls_failure_cell(reason)] += 1
-
-    def count_proxy_failure(self, reason: str) -> None:
-        self._cells[self._layout.proxy_failure_cell(reason)] += 1
-
-    def count_egress(self, outcome: str) -> None:
-        """Count a connection to the port of outgoing calls by its outcome."""
-        self._cells[self._layout.egress_cell(outcome)] += 1
-
-    def count_connection(self, side: str, change: int) -> None:
-        """Change the number of open connections of a side by one.
-
-        `downstream_http2` and `upstream_http2` are connections that speak HTTP/2. The caller also
-        counts the former as `downstream`; the latter count as `upstream` here.
+    def count_http2_upstream(self, change: int) -> None:
+        """Change the number of open HTTP/2 connections to upstreams, which are also connections to
+        upstreams.
         """
-        layout = self._layout
-        cells = self._cells
-        if side == "downstream":
-            cells[layout.connections_downstream] += change
-        elif side == "downstream_http2":
-            cells[layout.connections_http2] += change
-        else:
-            cells[layout.connections_upstream] += change
-            if side == "upstream_http2":
-                cells[layout.connections_upstream_http2] += change
-
-    def count_http2_end(self, code: int) -> None:
-        """Count an HTTP/2 connection that we ended."""
-        self._cells[self._layout.http2_ends + code] += 1
+        self.count("connections_upstream", by=change)
+        self.count("connections_upstream_http2", by=change)
 
     def count_http2_reset(self, side: str, code: int) -> None:
         """Count a stream that the `client`, we as the `server`, or the `upstream` ended early."""
-        self._cells[self._layout.http2_reset_cell(side, code)] += 1
-
-    def count_refused_connection(self) -> None:
-        """Count a connection that was turned away before a byte of it was read."""
-        self._cells[self._layout.refused_connections] += 1
-
-    def count_displaced_connection(self) -> None:
-        """Count an idle connection that was closed for a new one."""
-        self._cells[self._layout.displaced_connections] += 1
+        self.count("http2_resets", (side, http2_code(code)))
 
     def count_recording_wait(self, wait_ns: int) -> None:
         """Count a wait of a request, or of a sender of messages, for room in the ring."""
-        cells = self._cells
-        layout = self._layout
-        cells[layout.recording_waits] += 1
-        cells[layout.recording_wait_us] += wait_ns // 1000
-
-    def count_recording_standstill(self) -> None:
-        """Count that requests stop waiting because nothing leaves the ring."""
-        self._cells[self._layout.recording_standstills] += 1
+        self.count("recording_waits")
+        self.count("recording_wait_us", by=wait_ns // 1000)
 
     @property
     def filled_by_messages(self) -> float:
@@ -302,13 +265,8 @@ class Recorder:
         ring.
         """
         return RecordingPace(
-            self._ring, max_wait_ms, self.count_recording_wait, self.count_recording_standstill
+            self._ring,
+            max_wait_ms,
+            self.count_recording_wait,
+            partial(self.count, "recording_standstills"),
         )
-
-    def set_log_lines_dropped(self, count: int) -> None:
-        """Publish how many lines of this process' log were dropped; called by the tick."""
-        self._cells[self._layout.log_lines_dropped] = count
-
-    def set_in_flight(self, count: int) -> None:
-        """Publish how many exchanges are running; called by the tick."""
-        self._cells[self._layout.requests_in_flight] = count

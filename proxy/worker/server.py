@@ -175,6 +175,7 @@ class DataPlane:
                 tasks=tasks,
                 secured=partial(TlsDownstream, engine),
                 plain=partial(PlainDownstream, engine),
+                count_failure=partial(engine.recorder.count, "tls_failures"),
                 max_handshake_s=limit_s or MAX_HANDSHAKE_S,
             )
             self._accept = self._tls_port.accept
@@ -185,6 +186,7 @@ class DataPlane:
                 registry=engine,
                 is_trusted=lambda peer: engine.trusted.has(peer.decode()),
                 serve=self._serve_client,
+                count_failure=partial(engine.recorder.count, "proxy_failures"),
                 max_header_s=limit_s or MAX_HEADER_S,
             ).accept
 

@@ -217,7 +217,8 @@ class Source:
         if not self.descriptor.routes:  # damaged: where the counter lies depends on their number
             return 0
         cells = self.segment.counters
-        return cells[self._layout.dropped_messages] + cells[self._layout.dropped_grpc_messages]
+        counters = ("dropped_messages", "dropped_grpc_messages")
+        return sum(cells[self._layout.cell(counter)] for counter in counters)
 
     @property
     def is_finished(self) -> bool:

@@ -268,5 +268,5 @@ class Gate:
         is_trusted = access.believes_headers and self._trusted.has(peer.decode())
         exchange.access = ACCESS.pack(is_trusted, key_id)
         if code:
-            self._recorder.count_auth_failure(code)
+            self._recorder.count("auth_failures", code)
             raise Refused(code, explain(access, code))

@@ -128,7 +128,7 @@ class ProxyClient(EarlyConnection, asyncio.Protocol):
             connection,
             peer,
             engine,
-            count_failure=lambda _: engine.recorder.count_egress("closed"),
+            count_failure=lambda _: engine.recorder.count("egress", "closed"),
             max_s=port.max_head_s,
         )
         self._port = port
@@ -505,7 +505,7 @@ class ProxyClient(EarlyConnection, asyncio.Protocol):
             self._look_again()
 
     def _count(self, outcome: str) -> None:
-        self._port.engine.recorder.count_egress(outcome)
+        self._port.engine.recorder.count("egress", outcome)
 
     @property
     def waits_since_ns(self) -> int:

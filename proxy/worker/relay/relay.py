@@ -241,7 +241,7 @@ class Relay(RelayState):
     def _send_again(self, exchange: Exchange, outgoing: bytes) -> None:
         self.drop_upstream()
         self.is_retried = True
-        self.engine.recorder.count_retry()
+        self.engine.recorder.count("upstream_retries")
         exchange.sent_ns = -1
         self._connect(outgoing)
         if self.is_upload_paused:

@@ -4,19 +4,15 @@ from collections.abc import Iterator
 
 import pytest
 
-from proxy.http2.errors import ErrorCode
 from proxy.ring.counters import (
-    AUTH_FAILURES,
     CLASSES,
-    EGRESS_OUTCOMES,
-    HTTP2_SIDES,
+    LABELS,
     METHODS,
-    PROXY_FAILURES,
-    TLS_FAILURES,
     UPSTREAM_ERRORS,
     CounterLayout,
     CounterSnapshot,
     add_counts,
+    http2_code,
 )
 from proxy.ring.segment import Segment
 from tests.support.cases import each_of
@@ -45,28 +41,7 @@ def test_no_two_counters_share_a_cell(routes: int) -> None:
     ]
     cells += [base + row for base in (layout.request_bytes, layout.response_bytes) for row in rows]
     cells += [layout.upstream_error_cell(row, reason) for row in rows for reason in UPSTREAM_ERRORS]
-    cells += [
-        layout.refused_connections,
-        layout.upstream_retries,
-        layout.connections_downstream,
-        layout.connections_upstream,
-        layout.requests_in_flight,
-        layout.log_lines_dropped,
-        *(layout.auth_failure_cell(code) for code in AUTH_FAILURES),
-        *(layout.tls_failure_cell(reason) for reason in TLS_FAILURES),
-        *(layout.proxy_failure_cell(reason) for reason in PROXY_FAILURES),
-        *(layout.egress_cell(outcome) for outcome in EGRESS_OUTCOMES),
-        layout.dropped_messages,
-        layout.dropped_grpc_messages,
-        layout.displaced_connections,
-        layout.recording_waits,
-        layout.recording_wait_us,
-        layout.recording_standstills,
-        layout.connections_http2,
-        layout.connections_upstream_http2,
-        *(layout.http2_ends + code for code in ErrorCode),
-        *(layout.http2_reset_cell(side, code) for side in HTTP2_SIDES for code in ErrorCode),
-    ]
+    cells += [layout.cell(counter, label) for counter, labels in LABELS.items() for label in labels]
     assert len(cells) == len(set(cells)) == layout.size
     assert set(cells) == set(range(layout.size))
 
@@ -107,21 +82,24 @@ def test_a_page_is_read_back_with_the_names_of_the_routes(segment: Segment) -> N
     assert timeout is not None
     cells[timeout] += 3
     assert layout.upstream_error_cell(1, "unknown") is None
-    cells[layout.refused_connections] += 4
-    cells[layout.upstream_retries] += 5
-    cells[layout.connections_downstream] += 6
-    cells[layout.connections_upstream] += 7
-    cells[layout.requests_in_flight] += 8
-    cells[layout.auth_failure_cell("expired")] += 9
-    cells[layout.tls_failure_cell("timeout")] += 2
-    cells[layout.proxy_failure_cell("malformed")] += 6
-    cells[layout.egress_cell("tunnel")] += 16
-    cells[layout.dropped_messages] += 11
-    cells[layout.displaced_connections] += 12
-    cells[layout.recording_waits] += 13
-    cells[layout.recording_wait_us] += 14
-    cells[layout.recording_standstills] += 15
-    cells[layout.auth_failure_cell("keys_unavailable")] += 1
+    cells[layout.cell("refused_connections")] += 4
+    cells[layout.cell("upstream_retries")] += 5
+    cells[layout.cell("connections_downstream")] += 6
+    cells[layout.cell("connections_upstream")] += 7
+    cells[layout.cell("requests_in_flight")] += 8
+    cells[layout.cell("auth_failures", "expired")] += 9
+    cells[layout.cell("tls_failures", "timeout")] += 2
+    cells[layout.cell("proxy_failures", "malformed")] += 6
+    cells[layout.cell("egress", "tunnel")] += 16
+    cells[layout.cell("dropped_messages")] += 11
+    cells[layout.cell("displaced_connections")] += 12
+    cells[layout.cell("recording_waits")] += 13
+    cells[layout.cell("recording_wait_us")] += 14
+    cells[layout.cell("recording_standstills")] += 15
+    cells[layout.cell("auth_failures", "keys_unavailable")] += 1
+    cells[layout.cell("http2_ends", http2_code(11))] += 17
+    cells[layout.cell("http2_resets", ("client", http2_code(8)))] += 18
+    cells[layout.cell("http2_resets", ("server", http2_code(99)))] += 19
     assert layout.read(cells, ["chat", "tools"]) == CounterSnapshot(
         requests={("chat", "GET", "2xx"): 2, ("", "PUT", "4xx"): 1},
         request_bytes={"tools": 10},
@@ -136,6 +114,8 @@ def test_a_page_is_read_back_with_the_names_of_the_routes(segment: Segment) -> N
         tls_failures={"timeout": 2},
         proxy_failures={"malformed": 6},
         egress={"tunnel": 16},
+        http2_ends={"enhance_your_calm": 17},
+        http2_resets={("client", "cancel"): 18, ("server", "internal_error"): 19},
         dropped_messages=11,
         displaced_connections=12,
         recording_waits=13,
@@ -181,6 +161,8 @@ def test_a_dead_worker_keeps_its_counters_and_loses_its_gauges() -> None:
         "auth_failures",
         "tls_failures",
         "proxy_failures",
+        "http2_ends",
+        "http2_resets",
         "egress",
     ):
         left, right, both = (getattr(snapshot, name) for snapshot in (base, gone, total))

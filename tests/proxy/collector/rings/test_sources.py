@@ -186,7 +186,7 @@ def test_counters_of_the_gone_are_kept_and_gauges_are_not(tmp_path: Path) -> Non
     workers = [RingWorker(tmp_path) for _ in range(2)]
     for worker in workers:
         worker.record(2)
-        worker.segment.counters[LAYOUT.requests_in_flight] = 5
+        worker.segment.counters[LAYOUT.cell("requests_in_flight")] = 5
     sources = Sources(tmp_path, {})
     sources.find()
     assert sources.counters().requests_in_flight == 10
