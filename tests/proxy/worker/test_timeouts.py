@@ -16,7 +16,9 @@ import pytest
 from h2.settings import SettingCodes
 
 from proxy.http2 import frames
+from proxy.settings.model import LimitSettings
 from proxy.worker import deadlines
+from proxy.worker.deadlines import Deadlines
 from storage.record import Outcome
 from tests.proxy.conftest import Start
 from tests.proxy.worker.records import outcome
@@ -235,6 +237,7 @@ def test_neighbours_do_not_prolong_the_time_of_a_request(start: Start) -> None:
 
     def answer(connection: Connection, request: Request) -> None:
         if request.fields[":path"] == "/silent" and request.is_ended:
+            connection.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
             connection.h2.increment_flow_control_window(1 << 30)
             connection.flush()
             may_read.wait(PATIENCE_S)
@@ -242,15 +245,16 @@ def test_neighbours_do_not_prolong_the_time_of_a_request(start: Start) -> None:
             connection.respond(request)
 
     settings = {SettingCodes.INITIAL_WINDOW_SIZE: 1 << 30}
-    plane = start(Http2Upstream(answer, settings), route=HTTP2, timeout_first_byte_s=2 * PAUSE_S)
+    plane = start(Http2Upstream(answer, settings), route=HTTP2, timeout_first_byte_s=SHORT_S)
     with plane.connect() as silent, plane.connect() as neighbour:
         silent.send(b"POST /silent HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\nte")
         eventually(lambda: plane.counters().connections_upstream == 1)
         silent.send(b"xt")
-        neighbour.send(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 12000000\r\n\r\n")
-        sender = threading.Thread(target=neighbour.send, args=(bytes(12_000_000),))
+        neighbour.send(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 2000000\r\n\r\n")
+        sender = threading.Thread(target=neighbour.send, args=(bytes(2_000_000),))
         sender.start()
         assert silent.answer().status == 504
+        plane.engine.routes.routes[0].deadlines = Deadlines(LimitSettings())
         may_read.set()
         assert neighbour.answer().status == 200
         sender.join()
