@@ -13,6 +13,9 @@ from proxy.process.data_dir import BUNDLE_FILE, CERTIFICATE_FILE
 _PROXIES: Final = ("http_proxy", "HTTP_PROXY", "https_proxy", "HTTPS_PROXY")
 """In both spellings: curl reads `http_proxy` in lower case only."""
 _NO_PROXY: Final = ("no_proxy", "NO_PROXY")
+NODE_PROXY: Final = "NODE_USE_ENV_PROXY"
+"""Node reads the variables of a proxy only where this one is set; older versions cannot."""
+NODE_PROXY_READERS: Final = "Node 22.21, 24 and newer"
 _OWN_HOSTS: Final = ("localhost", "127.0.0.1", "::1")
 """Names that every program compares; few read networks or patterns."""
 
@@ -47,7 +50,7 @@ def proxy_variables(proxy: str, environ: Mapping[str, str]) -> dict[str, str]:
     return {
         **dict.fromkeys(_PROXIES, proxy),
         **direct_variables(_OWN_HOSTS, environ),
-        "NODE_USE_ENV_PROXY": "1",
+        NODE_PROXY: "1",
     }
 
 

@@ -17,7 +17,7 @@ from proxy.cli.commands.output import (
     say,
     say_json,
 )
-from proxy.egress.trust import TRUST
+from proxy.egress.trust import NODE_PROXY, NODE_PROXY_READERS, TRUST
 
 if TYPE_CHECKING:
     from proxy.egress.authority import Authority
@@ -51,7 +51,7 @@ def ca(context: click.Context, data_dir: str | None, as_json: bool) -> int:
     for name, value in described.items():
         say(f"{name:<12} {value}")
     say("")
-    readers = {each.name: each.readers for each in TRUST}
+    readers = {each.name: each.readers for each in TRUST} | {NODE_PROXY: NODE_PROXY_READERS}
     rows = [(name, value, readers.get(name, "all")) for name, value in variables.items()]
     print_table(columns_of("variable", "value", "read by"), rows)
     say("")

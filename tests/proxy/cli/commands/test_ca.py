@@ -40,6 +40,8 @@ def test_it_is_made_and_shown(data_dir: Path, run: Run) -> None:
     assert found["certificate"] == str(data_dir / "ca" / "ca.pem")
     for value in (found["certificate"], found["sha256"], found["expires"], "Node, Bun"):
         assert value in text
+    [node] = [line for line in text.splitlines() if line.startswith("NODE_USE_ENV_PROXY")]
+    assert node.endswith("Node 22.21, 24 and newer")
     assert found["proxy"] == "http://127.0.0.1:8888"
 
 
