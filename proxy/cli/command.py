@@ -262,7 +262,7 @@ ignore_option: Final = click.option(
     "--ignore",
     metavar="PLACE …",
     multiple=True,
-    help="Set this place apart, as no difference: .generated_at, items[*].id, header:x-runtime.",
+    help="Ignore differences in this place: .generated_at, items[*].id, header:x-runtime.",
 )
 protobuf_option: Final = click.option(
     "--protobuf",

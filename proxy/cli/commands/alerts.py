@@ -65,7 +65,7 @@ def _print_messages(messages: list[dict[str, Any]], figures: Mapping[str, str]) 
         about = f"{message['alert']} {message['group']}".strip()
         value = _value_text(figures.get(message["alert"], ""), message)
         if message["taken_us"]:
-            outcome = "taken"
+            outcome = "delivered"
         else:
             outcome = message["problem"] or "waits"
         rows.append((format_time(message["at_us"]), message["status"], about, value, outcome))
@@ -117,7 +117,7 @@ def test_alert(client: Client, name: str) -> Result:
     type=Seconds(),
     default="1h",
     show_default=True,
-    help="For how long, such as 90s or 2h; 0: no longer.",
+    help="How long, such as 90s or 2h; 0 ends the silence.",
 )
 @client_options
 @json_option

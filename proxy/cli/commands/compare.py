@@ -37,7 +37,7 @@ _WORDS: Final = {
 @record_argument
 @argument(
     "other_id",
-    "Id of the second, likewise. Without it, the first is compared with the last success of its "
+    "Id of the second exchange. Without it, the first is compared with the last success of its "
     "endpoint, the one whose request is most alike.",
     metavar="[OTHER-ID]",
     required=False,

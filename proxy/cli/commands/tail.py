@@ -56,7 +56,7 @@ class Event(NamedTuple):
     "-n",
     type=WholeNumber(0, 1000),
     default=0,
-    help="Print so many of the newest records first.",
+    help="First print the newest N records.",
 )
 @fields_option
 @search_options

@@ -77,11 +77,11 @@ def export(
 
 @command()
 @argument("name", "Name of the suite.")
-@limit_option("Save so many at most, the newest. Default: all.")
+@limit_option("Save only the newest N. Default: all.")
 @click.option(
     "--per-request",
     type=WholeNumber(1),
-    help="Save so many exchanges of the same request at most, the newest. Default: all.",
+    help="Of exchanges with the same request save only the newest N. Default: all.",
 )
 @ignore_option
 @output_option("Output file; default: standard output.")

@@ -58,28 +58,32 @@ if TYPE_CHECKING:
     "--slower",
     metavar="FACTOR",
     type=PositiveNumber(1000),
-    help="An endpoint is not as expected if its answers take so many times as long as the recorded "
-    "ones: 1.5.",
+    help="Also report an endpoint that takes FACTOR times as long as recorded, or longer: 1.5.",
 )
-@click.option("--rate", type=WholeNumber(1, 10_000), help="Begin so many requests a second.")
-@click.option("--as-recorded", is_flag=True, help="Begin requests as far apart as they were.")
+@click.option("--rate", type=WholeNumber(1, 10_000), help="Requests begun per second.")
+@click.option(
+    "--as-recorded",
+    is_flag=True,
+    help="Begin requests at the intervals at which they were recorded.",
+)
 @click.option(
     "--speed",
     metavar="FACTOR",
     type=PositiveNumber(1000),
-    help="As --as-recorded, so many times as fast: 2, 0.5.",
+    help="As --as-recorded, FACTOR times as fast: 2, 0.5.",
 )
 @click.option(
     "--loop",
     type=WholeNumber(1, 100_000),
     default=1,
     show_default=True,
-    help="Send all of it so many times.",
+    help="Times that all requests are sent.",
 )
 @click.option(
     "--concurrency",
     type=WholeNumber(1, 1000),
-    help="Requests at a time, at most. Default: 1, or 64 at a pace.",
+    help="Maximum number of requests at a time. Default: 1; 64 with --rate, --as-recorded or "
+    "--speed.",
 )
 @click.option(
     "--timeout-s",
@@ -87,7 +91,7 @@ if TYPE_CHECKING:
     type=PositiveNumber(86_400),
     default=60,
     show_default=True,
-    help="Wait so long for an answer.",
+    help="Maximum time to wait for an answer.",
 )
 @click.option(
     "--set-header",
@@ -99,19 +103,19 @@ if TYPE_CHECKING:
     "--edit",
     metavar="PART=VALUE …",
     multiple=True,
-    help="Change path, query.NAME, body or a place in it (body.user.id), where it is; env:NAME "
-    "takes a variable.",
+    help="Change path, query.NAME, body, or a path in the body (body.user.id) where a request has "
+    "it; env:NAME takes a variable.",
 )
 @click.option(
     "--unsafe",
     is_flag=True,
-    help="Send methods that are not safe, too: POST, PUT, PATCH, DELETE, …",
+    help="Also send methods that are not safe: POST, PUT, PATCH, DELETE, …",
 )
 @protobuf_option
 @output_option(
-    "Write a line for each result; what a run that was interrupted left there is not sent again."
+    "Write a line for each result. Requests with a result in the file are not sent again."
 )
-@click.option("--junit", metavar="FILE", type=FILE, help="Write a report as JUnit XML, too.")
+@click.option("--junit", metavar="FILE", type=FILE, help="Also write a report as JUnit XML.")
 @search_options
 @later_reader_options
 @json_option

@@ -42,9 +42,9 @@ def test_a_share_is_listed_with_what_it_is_of(run: Run) -> None:
 
 
 def test_what_was_sent_is_listed(run: Run) -> None:
-    """With rounded figures, and why a message was not taken; as JSON with its alert."""
-    *_, waiting, taken = run("alerts list").out.splitlines()
+    """With rounded figures, and why a message was not delivered; as JSON with its alert."""
+    *_, waiting, delivered = run("alerts list").out.splitlines()
     assert waiting.split() == "2023-11-14T22:13:20.000Z firing errors 9.88 % status 500".split()
-    assert taken.split()[-1] == "taken"
+    assert delivered.split()[-1] == "delivered"
     [alert] = json.loads(run("alerts list --json").out)
     assert [message["id"] for message in alert["messages"]] == ["msg_1", "msg_0"]
