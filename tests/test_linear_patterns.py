@@ -86,7 +86,7 @@ ASSEMBLED = {
     "proxy/http1/memo/varying_fields.py": "names and literal pieces of a head, whose values are possessive and bounded",
     "proxy/enrich/redact/forms.py": "rules of our files, which test_rule_files.py judges, behind a bounded beginning",
     "proxy/otel/sender.py": "words of the configuration, escaped: nothing in them repeats",
-    "proxy/settings/route_model.py": "a model's name of the configuration, for the price list that is read once",
+    "proxy/settings/model.py": "a model's name of the configuration, for the price list that is read once",
     "storage/search/language/moments.py": "an age, which was matched as a whole before",
     "api/native/run.py": "the name of a tool, escaped, at an end",
 }

@@ -23,7 +23,7 @@ from proxy.ring.exchange import (
     CapturedExchange,
 )
 from proxy.ring.message import KIND_GRPC, CapturedMessage
-from proxy.settings.egress_model import EGRESS_ROUTE
+from proxy.settings.model import EGRESS_ROUTE
 from storage.record import (
     GRPC_MESSAGE_EVENT,
     MESSAGE_EVENT,

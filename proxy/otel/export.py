@@ -8,7 +8,7 @@ from typing import Final
 from proxy.otel.exporter import Exporter, Progress
 from proxy.otel.reading import Reader
 from proxy.otel.sender import Sender
-from proxy.settings.outgoing_model import OtelSettings
+from proxy.settings.model import OtelSettings
 from storage.base import Storage
 
 FINISH_S: Final = 5.0

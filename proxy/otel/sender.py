@@ -20,7 +20,7 @@ from proxy.otel.answers import Answer, Later
 from proxy.otel.requests import PATHS, Signal
 from proxy.process.tls import upstream_context
 from proxy.process.version import VERSION
-from proxy.settings.outgoing_model import OtelSettings
+from proxy.settings.model import OtelSettings
 
 TIMEOUT_S: Final = 10.0
 """Limit for a request and its response: the default of OTEL_EXPORTER_OTLP_TIMEOUT."""

@@ -28,8 +28,7 @@ from proxy.settings.check_outgoing import (
     problem_of,
 )
 from proxy.settings.check_redact import check_redact
-from proxy.settings.egress_model import EGRESS_ROUTE
-from proxy.settings.model import PORTS, PriceSettings, RouteSettings, Settings
+from proxy.settings.model import EGRESS_ROUTE, PORTS, PriceSettings, RouteSettings, Settings
 from proxy.settings.templates import MAX_TEMPLATES, is_template
 from proxy.settings.tokens import check_tokens
 from storage.backends import check_url

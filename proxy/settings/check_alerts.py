@@ -8,9 +8,9 @@ import binascii
 from collections.abc import Iterator
 from typing import Final
 
-from proxy.settings.alert_model import AlertSettings
 from proxy.settings.alert_template import check_template
 from proxy.settings.check_outgoing import MESSAGE_HEADERS, Problem, check_headers, problem_of
+from proxy.settings.model import AlertSettings
 from storage.aggregates import TOP_FIELDS
 from storage.search.cell import is_cell_field
 from storage.search.language.errors import SearchError

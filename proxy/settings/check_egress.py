@@ -9,8 +9,7 @@ from typing import Final
 from proxy.egress.hosts import is_pattern
 from proxy.settings.addresses import is_loopback, parse_address
 from proxy.settings.check_outgoing import Problem, check_via
-from proxy.settings.egress_model import EgressSettings
-from proxy.settings.model import Settings
+from proxy.settings.model import EgressSettings, Settings
 
 _EXTRA: Final = "pip install 'sidelog[egress]'"
 

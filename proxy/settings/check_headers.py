@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterator
 from typing import Final
 
-from proxy.settings.route_model import HeaderSettings
+from proxy.settings.model import HeaderSettings
 
 Problem = tuple[str, str]
 

@@ -11,8 +11,7 @@ from proxy.process.listeners import host_port
 from proxy.process.tls import upstream_context
 from proxy.settings.addresses import leads_to, parse_upstream, parse_via
 from proxy.settings.check_headers import CONTROLS, TOKEN
-from proxy.settings.model import ReplaySettings, RouteSettings, Settings
-from proxy.settings.outgoing_model import OtelSettings
+from proxy.settings.model import OtelSettings, ReplaySettings, RouteSettings, Settings
 
 Problem = tuple[str, str]
 

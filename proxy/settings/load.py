@@ -8,7 +8,6 @@ from files or environment later.
 
 import json
 import os
-import re
 import typing
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
@@ -20,6 +19,7 @@ from proxy.settings import model
 from proxy.settings.addresses import networks_of, parse_upstream, proxy_in, via_for
 from proxy.settings.check import NO_EFFECT, NO_UPSTREAM, check
 from proxy.settings.conversion import convert
+from proxy.settings.section import how_hidden, reads_environment
 from proxy.settings.sources import (
     TABLES,
     Found,
@@ -32,24 +32,6 @@ from proxy.settings.sources import (
 )
 from proxy.settings.templates import read_templates
 from proxy.settings.tokens import resolve_tokens
-
-_SECRET_VALUES = (
-    "set_request",
-    "set_response",
-    ".url",
-    ".token",
-    ".secret",
-    ".via",
-    ".http_via",
-    "otel.endpoint",
-    "otel.headers",
-    "].headers",
-    "].body",
-)
-_FROM_ENVIRONMENT: typing.Final = re.compile(
-    r".*\.headers\.set_(?:request|response)|otel\.(?:endpoint|headers)|alerts\[\d+\]\.(?:url|secret|headers|body)"
-)
-"""Settings whose text may be `env:NAME`. Tokens may be, too; they are read with their digests."""
 
 NEEDS_RESTART: typing.Final = (
     "data_dir",
@@ -262,9 +244,12 @@ def _build(
         elif name in found:
             try:
                 value = convert(name, found[name], field.type)
-                values[field.name] = _resolved(name, value, found[name], environ, problems)
             except ValueError as error:
-                problems.append(_describe(name, found[name], str(error)))
+                problems.append(_describe(name, found[name], field.type, str(error)))
+                continue
+            if reads_environment(field.type):
+                value = _resolved(name, value, found[name], environ, problems)
+            values[field.name] = value
 
     return values
 
@@ -308,11 +293,7 @@ def _with_templates(
 def _resolved(
     name: str, value: typing.Any, given: Given, environ: Mapping[str, str], problems: list[str]
 ) -> typing.Any:
-    """Return the value of a setting; where it is allowed, `env:NAME` is replaced from the
-    environment.
-    """
-    if not _FROM_ENVIRONMENT.fullmatch(name):
-        return value
+    """Return the value of a setting, with `env:NAME` replaced from the environment."""
     resolved: dict[str, str] = {}
     for key, text in (
         value if isinstance(value, dict) else {name.rpartition(".")[2]: value}
@@ -377,11 +358,8 @@ def _via_of(route: model.RouteSettings, environ: Mapping[str, str]) -> str:
         return ""
 
 
-def _describe(name: str, given: Given, what: str) -> str:
-    if name.endswith(_SECRET_VALUES):
-        shown = ""
-    else:
-        shown = f", got {_shortened(given.value)}"
+def _describe(name: str, given: Given, kind: typing.Any, what: str) -> str:
+    shown = "" if how_hidden(kind) else f", got {_shortened(given.value)}"
     return f"{name}: {what[:1].lower()}{what[1:]}{shown} ({given.origin})"
 
 

@@ -8,31 +8,24 @@ that stands here has an effect; unknown keys are errors. Units: a name's suffix 
 `_ms`, `_bytes`); plain `bytes` where the name says so.
 """
 
+import re
+import ssl
+from datetime import date
 from operator import attrgetter
-from typing import Annotated, Any, Literal
-from urllib.parse import urlsplit
+from typing import Annotated, Any, Final, Literal
 
 import msgspec
+from msgspec import Meta, field
 
 from proxy.process.memfd import read_document
 from proxy.process.terminal import without_credentials
-from proxy.settings.admin_model import AdminHostSettings as AdminHostSettings
-from proxy.settings.admin_model import AdminSettings as AdminSettings
-from proxy.settings.admin_model import ReplaySettings as ReplaySettings
-from proxy.settings.admin_model import TokenSettings as TokenSettings
-from proxy.settings.alert_model import AlertSettings
-from proxy.settings.egress_model import EGRESS_ROUTE
-from proxy.settings.egress_model import EgressSettings as EgressSettings
+from proxy.process.tls import upstream_context
 from proxy.settings.flags import FLAGS
-from proxy.settings.outgoing_model import OtelSettings
 from proxy.settings.redact_rules import Rule
-from proxy.settings.route_model import CaptureRuleSettings as CaptureRuleSettings
-from proxy.settings.route_model import CaptureSettings as CaptureSettings
-from proxy.settings.route_model import HeaderSettings, LlmSettings
-from proxy.settings.route_model import PriceSettings as PriceSettings
-from proxy.settings.route_model import RouteSettings as RouteSettings
-from proxy.settings.section import GIB, KIB, MIB, Section, about
-from proxy.settings.section import CaptureLevel as CaptureLevel
+from proxy.settings.section import REDACTED, Section, about, hidden, hidden_path, how_hidden
+
+KIB, MIB, GIB = 1 << 10, 1 << 20, 1 << 30
+CaptureLevel = Literal["none", "meta", "usage", "headers", "body"]
 
 
 class SettingsError(Exception):
@@ -41,6 +34,10 @@ class SettingsError(Exception):
     def __init__(self, problems: list[str]) -> None:
         super().__init__("; ".join(problems))
         self.problems = problems
+
+
+_Count = Annotated[int, Meta(ge=0)]
+_Amount = Annotated[float, Meta(ge=0)]
 
 
 class LimitSettings(Section, frozen=True):
@@ -138,6 +135,38 @@ class LimitSettings(Section, frozen=True):
         return 16 * MIB
 
 
+class HeaderSettings(Section, frozen=True):
+    """[proxy.headers], [routes.headers]: fields set or removed on the way; a route's rules win."""
+
+    set_request: Annotated[
+        dict[str, str],
+        about(
+            'replaced on requests; "": removed; "env:NAME" reads the environment, here and below',
+            hide=hidden,
+            reads_environment=True,
+        ),
+    ] = field(default_factory=dict)
+    set_response: Annotated[
+        dict[str, str],
+        about('replaced on responses; "": removed', hide=hidden, reads_environment=True),
+    ] = field(default_factory=dict)
+
+
+class RouteLimitSettings(Section, frozen=True):
+    """[routes.limits]: limits of one route. The others are those of [proxy.limits]."""
+
+    max_body_bytes: Annotated[_Count | None, about("request body, larger: 413")] = None
+    timeout_connect_s: Annotated[_Amount | None, about("time to connect to the upstream: 504")] = (
+        None
+    )
+    timeout_first_byte_s: Annotated[
+        _Amount | None, about("time until the response begins: 504")
+    ] = None
+    upstream_max_connections: Annotated[_Count | None, about("upstream connections per worker")] = (
+        None
+    )
+
+
 class ProxySettings(Section, frozen=True):
     """[proxy]: the data port."""
 
@@ -202,7 +231,9 @@ class ProxySettings(Section, frozen=True):
 class StorageSettings(Section, frozen=True):
     """[storage]: where records go, and how they are batched on the way."""
 
-    url: Annotated[str, about(FLAGS["storage.url"].help)] = "sqlite:///sidelog.db"
+    url: Annotated[str, about(FLAGS["storage.url"].help, hide=without_credentials)] = (
+        "sqlite:///sidelog.db"
+    )
     durability: Annotated[
         Literal["fast", "safe"], about("safe, or fast: commits are not synced to disk")
     ] = "safe"
@@ -269,6 +300,126 @@ class SpoolSettings(Section, frozen=True):
     ] = GIB
 
 
+class CaptureRuleSettings(Section, frozen=True):
+    """[[capture.rules]]: what is left out; first match wins. Failed and slow ones stay."""
+
+    query: Annotated[
+        str,
+        about(
+            "required; a search, such as path:/healthz or ua:kube-probe*",
+            min_length=1,
+            max_length=4000,
+        ),
+    ]
+    share: Annotated[
+        float,
+        about("of the exchanges it finds, how many are kept: 0.01 is one in a hundred", ge=0, le=1),
+    ] = 1
+    by: Annotated[
+        Literal["record", "trace", "conversation"],
+        about(
+            "what is kept or left out together: each record alone, those of a trace, or those of "
+            "a conversation"
+        ),
+    ] = "record"
+    level: Annotated[
+        Literal["", "usage", "headers"],
+        about("of those, what is kept: headers (no bodies), usage (counts, no text); empty: all"),
+    ] = ""
+    slow_ms: Annotated[
+        int, about("exchanges that take as long are kept whole; 0: none is slow", ge=0)
+    ] = 1000
+
+
+class CaptureSettings(Section, frozen=True):
+    """[capture]: what is kept of an exchange."""
+
+    level: Annotated[
+        CaptureLevel,
+        about(
+            "none, meta, usage (also counts of LLM and tool calls, without text), headers or body"
+        ),
+    ] = "body"
+    request_body_bytes: Annotated[
+        int,
+        about(
+            "kept from the beginning of a request body, and 16 KiB of its end; LLM and MCP calls "
+            "are read to 1 MiB",
+            ge=0,
+            le=64 * MIB,
+        ),
+    ] = 65536
+    response_body_bytes: Annotated[
+        int,
+        about(
+            "the same of a response body; of either, the larger limit is stored after decoding",
+            ge=0,
+            le=64 * MIB,
+        ),
+    ] = 65536
+    max_wait_ms: Annotated[
+        int,
+        about(
+            "longest time that a request waits for recording where records come faster than they "
+            "are stored, or that stalls; 0: records are dropped instead",
+            ge=0,
+            le=60_000,
+        ),
+    ] = 100
+    message_bytes: Annotated[
+        int,
+        about(
+            "kept of each message of a WebSocket or a gRPC stream, as an event; 0: messages are "
+            "not recorded",
+            ge=0,
+            le=MIB,
+        ),
+    ] = 4096
+    rules: Annotated[tuple[CaptureRuleSettings, ...], about("what is left out of the log")] = ()
+
+    @property
+    def stored_body_bytes(self) -> int:
+        """Return the largest stored size of a body of the route, after decoding."""
+        kept = max(self.request_body_bytes, self.response_body_bytes)
+        return kept + min(kept, 16 * KIB)
+
+
+class PriceSettings(Section, frozen=True):
+    """[[llm.prices]]: prices of models, in the place of the list's; first match wins."""
+
+    model: Annotated[
+        str, about("required; name of models, * is any text: acme-*", min_length=1, max_length=256)
+    ]
+    provider: Annotated[str, about("only of this provider; empty: any", max_length=64)] = ""
+    since: Annotated[
+        str, about("day, in UTC, from which it is the price, such as 2026-03-01; empty: always")
+    ] = ""
+    input_usd: Annotated[_Amount, about("US dollars per million tokens of input")] = 0
+    output_usd: Annotated[_Amount, about("the same of output")] = 0
+    cache_read_usd: Annotated[
+        _Amount | None, about("the same of input read from a cache; left out: as input")
+    ] = None
+    cache_write_usd: Annotated[
+        _Amount | None, about("the same of input written to one; left out: as input")
+    ] = None
+    call_usd: Annotated[_Amount, about("US dollars per call")] = 0
+
+    @property
+    def models(self) -> re.Pattern[str]:
+        """Return the pattern of the names of models that have this price."""
+        return re.compile(".*".join(map(re.escape, self.model.split("*"))), re.DOTALL)
+
+    @property
+    def first_day(self) -> date:
+        return date.fromisoformat(self.since or "1970-01-01")
+
+
+class LlmSettings(Section, frozen=True):
+    """[llm]: calls of models."""
+
+    prices: Annotated[tuple[PriceSettings, ...], about("prices of models")] = ()
+
+
 class RedactSettings(Section, frozen=True, rename={"excepted": "except"}):
     """[redact]: beside the built-in names and rules; of names, case, - and _ are ignored."""
 
@@ -306,6 +457,420 @@ class LogSettings(Section, frozen=True):
         Literal["off", "json", "common"],
         about("access log on stdout: json, or common (NCSA combined); redacted"),
     ] = "off"
+
+
+class OtelSettings(Section, frozen=True):
+    """[otel]: stored records as spans and logs, to an OpenTelemetry receiver."""
+
+    endpoint: Annotated[
+        str,
+        about(
+            "address of an OTLP/HTTP receiver, such as http://collector:4318, to which /v1/traces "
+            "and /v1/logs are "
+            'added; "env:NAME" reads the environment; empty: nothing is sent',
+            hide=without_credentials,
+            reads_environment=True,
+        ),
+    ] = ""
+    headers: Annotated[
+        dict[str, str],
+        about(
+            'sent with each request; "env:NAME" reads the environment',
+            hide=hidden,
+            reads_environment=True,
+        ),
+    ] = field(default_factory=dict)
+    signals: Annotated[
+        tuple[Literal["traces", "logs"], ...],
+        about("traces: a span an exchange; logs: a log record a record"),
+    ] = ("traces", "logs")
+    compression: Annotated[
+        Literal["gzip", "none"],
+        about("of what is sent; none: for a receiver that does not read gzip"),
+    ] = "gzip"
+    ca_file: Annotated[
+        str,
+        about("PEM file of the authorities that may sign for the receiver; empty: the system's"),
+    ] = ""
+
+
+EGRESS_ROUTE: Final = "egress"
+"""Id of the route that records of outgoing calls have; no route of the settings may have it."""
+
+
+class EgressSettings(Section, frozen=True):
+    """[egress]: a forward proxy, which records what programs ask of others."""
+
+    listen: Annotated[
+        str, about("address of its port, host:port; clients use it as http://…; empty: off")
+    ] = ""
+    hosts: Annotated[
+        tuple[str, ...],
+        about(
+            "hosts whose TLS is read, with a certificate that sidelog's own authority signs: "
+            "names, addresses, *.example.com for names below one, * for all; others are tunnelled"
+        ),
+    ] = ()
+    tunnel: Annotated[
+        tuple[str, ...], about("hosts that are never read, whatever hosts says; the same forms")
+    ] = ()
+    clients: Annotated[
+        tuple[str, ...],
+        about(
+            "who may use it beside this machine: addresses, CIDRs, or `private` for all private "
+            "networks; required where it does not listen on loopback"
+        ),
+    ] = ()
+    service: Annotated[
+        str,
+        about(
+            "service name on records of outgoing calls; empty: that of the routes, if they have the "
+            "same",
+            max_length=256,
+        ),
+    ] = ""
+    upstream_ca: Annotated[
+        str,
+        about("PEM file of further authorities that may sign for hosts, beside the system's"),
+    ] = ""
+    via: Annotated[
+        str,
+        about(
+            "proxy that tunnels to the hosts: http://[user:password@]host:port; off: none; empty: "
+            "what HTTPS_PROXY says",
+            hide=without_credentials,
+        ),
+    ] = ""
+    """As it is in effect after `load`."""
+    http_via: Annotated[
+        str,
+        about(
+            "proxy that is asked for http:// URLs, in the same form; empty: that of via, or what "
+            "http_proxy says",
+            hide=without_credentials,
+        ),
+    ] = ""
+    """As it is in effect after `load`."""
+    no_via: Annotated[
+        str,
+        about("hosts that are reached without them, as NO_PROXY has them; empty: what that says"),
+    ] = ""
+    """As it is in effect after `load`."""
+
+
+class AdminSettings(Section, frozen=True):
+    """[admin]: the port of the API, the UI and the metrics."""
+
+    listen: Annotated[str, about(FLAGS["admin.listen"].help)] = "127.0.0.1:8090"
+    auth: Annotated[
+        Literal["token", "off"], about("off is accepted only on a loopback address")
+    ] = "token"
+    tls_cert_file: Annotated[str, about("PEM certificate chain: TLS on the admin port")] = ""
+    tls_key_file: Annotated[str, about("PEM private key; empty: in the same file")] = ""
+    allowed_hosts: Annotated[
+        tuple[str, ...],
+        about("Host names, without port, accepted beside loopback and the listen address"),
+    ] = ()
+    public_url: Annotated[
+        str,
+        about(
+            "address of the web UI as a browser reaches it, such as https://logs.example/sidelog: "
+            "links in messages of alerts begin with it, its host is one of allowed_hosts, and "
+            "another proxy may pass its path on or take it off, as an X-Forwarded-Prefix of "
+            "[proxy] trusted_proxies says; empty: messages have no links"
+        ),
+    ] = ""
+    max_streams_per_token: Annotated[
+        int,
+        about(
+            "open live streams per token, and a third of those opened a minute, more: 429; 0: "
+            "unlimited",
+            ge=0,
+        ),
+    ] = 20
+    metrics_listen: Annotated[
+        str,
+        about(
+            "host:port of a further address with only /metrics, /healthz and /readyz, without "
+            "token or TLS: for a Prometheus on another host"
+        ),
+    ] = ""
+    health_listen: Annotated[
+        str,
+        about(
+            "host:port of the supervisor's own /healthz and /readyz, without token or TLS: served "
+            "even while the collector restarts"
+        ),
+    ] = ""
+
+
+class TokenSettings(Section, frozen=True):
+    """[[tokens]]: further credentials of the admin port."""
+
+    name: Annotated[str, about("name of the token, for limits and logs")]
+    token: Annotated[
+        str,
+        about(
+            'the secret, "env:NAME", "file:PATH" that holds it, or "sha256:" and its SHA-256 in '
+            "hexadecimal",
+            hide=hidden,
+        ),
+    ] = ""
+    """After `load` always the last."""
+    role: Annotated[
+        Literal["reader", "operate", "admin"],
+        about(
+            "`admin` sees and changes everything; `reader` reads its scope; `operate` may send "
+            "requests again, too"
+        ),
+    ] = "reader"
+    projects: Annotated[tuple[str, ...], about("projects it may see; empty: all")] = ()
+    containers: Annotated[tuple[str, ...], about("containers it may see; empty: all")] = ()
+    clients: Annotated[tuple[str, ...], about("clients it may see; empty: all")] = ()
+
+
+class ReplaySettings(Section, frozen=True):
+    """[replay]: Send again in the web UI; `sidelog replay` needs none of it."""
+
+    enabled: Annotated[
+        bool,
+        about(
+            "whether tokens of role `operate` or `admin` may send a recorded request again, "
+            "edited or not"
+        ),
+    ] = False
+    targets: Annotated[
+        tuple[str, ...],
+        about("http://… and https://… where it may go beside the upstream of its own route"),
+    ] = ()
+
+
+class AdminHostSettings(Section, frozen=True):
+    """[[admin_hosts]]: names of the admin port that carry a scope, on top of the token's."""
+
+    name: Annotated[str, about("host name, lower case, without port")]
+    projects: Annotated[tuple[str, ...], about("what is shown under this name; empty: all")] = ()
+    containers: Annotated[tuple[str, ...], about("what is shown under this name; empty: all")] = ()
+    clients: Annotated[tuple[str, ...], about("what is shown under this name; empty: all")] = ()
+
+
+_Wait = Annotated[float, Meta(ge=0, le=366 * 86_400)]
+
+
+class AlertSettings(Section, frozen=True):
+    """[[alerts]]: a webhook is called when a figure of the log crosses a threshold."""
+
+    name: Annotated[str, about("name of the alert", min_length=1, max_length=100)]
+    url: Annotated[
+        str,
+        about(
+            'webhook; "env:NAME" reads the environment', hide=hidden_path, reads_environment=True
+        ),
+    ]
+    query: Annotated[str, about("search for the requests it is about; empty: all")] = ""
+    figure: Annotated[
+        Literal["count", "share", "p50", "p95", "p99", "change", "cost"],
+        about(
+            "count of requests; share of those that `of` finds; their percentile of duration in "
+            "ms; change: count, as a multiple of that of the window before; cost in US dollars"
+        ),
+    ] = "count"
+    of: Annotated[str, about("share: search for the part that is counted, such as status:5xx")] = ""
+    by: Annotated[
+        str,
+        about(
+            "field of which each value fires by itself, such as key, model, project, "
+            "header.x-tenant"
+        ),
+    ] = ""
+    window_s: Annotated[
+        float, about("time that the figure is about, up to now", ge=10, le=366 * 86_400)
+    ] = 600
+    above: Annotated[_Amount | None, about("it fires above this")] = None
+    below: Annotated[_Amount | None, about("it fires below this")] = None
+    for_s: Annotated[_Wait, about("time that it must be so before it fires; 0: none")] = 0
+    resolve_at: Annotated[
+        _Amount | None,
+        about(
+            "it is over below this, with `below` above this, so that nothing comes and goes; "
+            "left out: at the threshold"
+        ),
+    ] = None
+    min_requests: Annotated[
+        int, about("with fewer requests in the window it does not fire", ge=0)
+    ] = 0
+    repeat_s: Annotated[
+        float, about("time after which it is sent again while it fires; 0: never", ge=0)
+    ] = 0
+    headers: Annotated[
+        dict[str, str],
+        about(
+            'sent with each message, such as Authorization; "env:NAME" reads the environment',
+            hide=hidden,
+            reads_environment=True,
+        ),
+    ] = field(default_factory=dict)
+    secret: Annotated[
+        str,
+        about(
+            'signs by Standard Webhooks: "whsec_" and Base64; pagerduty: its integration key; '
+            '"env:NAME" reads the '
+            "environment; empty: not",
+            hide=hidden,
+            reads_environment=True,
+        ),
+    ] = ""
+    format: Annotated[
+        Literal["standard", "alertmanager", "slack", "discord", "teams", "ntfy", "pagerduty"],
+        about(
+            "payload: standard (JSON of our own), alertmanager (its API, /api/v2/alerts), slack, "
+            "discord, teams (by a workflow), ntfy (a topic's address) or pagerduty (Events API "
+            "v2, /v2/enqueue)"
+        ),
+    ] = "standard"
+    body: Annotated[
+        str,
+        about(
+            "JSON in the place of a format, in which {alert}, {value}, {link} and so on stand for "
+            "a message's; "
+            '"env:NAME" reads the environment',
+            hide=hidden,
+            reads_environment=True,
+        ),
+    ] = ""
+
+
+class RouteSettings(Section, frozen=True):
+    """[[routes]]: first match wins, in the order written."""
+
+    id: Annotated[
+        str, about("required; name of the route, shown on records", min_length=1, max_length=128)
+    ]
+    upstream: Annotated[
+        str,
+        about("required; http://…, https://…, with a path: put before each target; or unix:/path"),
+    ]
+    path: Annotated[str, about("prefix of the raw path")] = "/"
+    host: Annotated[str, about("only requests for this host; empty: all")] = ""
+    strip_prefix: Annotated[bool, about("remove `path` before forwarding")] = False
+    upstream_host: Annotated[
+        str,
+        about("Host sent upstream; empty: the client's (http, unix) or the upstream's own (https)"),
+    ] = ""
+    service: Annotated[
+        str, about("service name on records; empty: in OpenTelemetry sidelog", max_length=256)
+    ] = ""
+    container: Annotated[str, about("container on records", max_length=256)] = ""
+    project: Annotated[str, about("project on records", max_length=256)] = ""
+    client: Annotated[str, about("client (organisation) on records", max_length=256)] = ""
+    provider: Annotated[
+        Literal[
+            "auto",
+            "openai",
+            "anthropic",
+            "gemini",
+            "ollama",
+            "bedrock",
+            "cohere",
+            "llama.cpp",
+            "mcp",
+            "none",
+        ],
+        about(
+            "openai, anthropic, gemini, ollama, bedrock, cohere, llama.cpp, mcp or none; auto: by "
+            "path and headers"
+        ),
+    ] = "auto"
+    endpoints: Annotated[
+        tuple[str, ...],
+        about(
+            "templates of paths, such as /users/{name}, that endpoints are named by; * at the end "
+            "is anything below; endpoints of other paths are learned"
+        ),
+    ] = ()
+    """After `load` these include the templates of `openapi`."""
+    openapi: Annotated[
+        str,
+        about(
+            "OpenAPI description of the service (JSON or YAML), whose paths are such templates too"
+        ),
+    ] = ""
+    protobuf: Annotated[
+        str,
+        about("schema of a gRPC service, from protoc --descriptor_set_out or sidelog grpc reflect"),
+    ] = ""
+    tool_cost_usd: Annotated[
+        dict[str, _Amount],
+        about("MCP: price of a successful call in US dollars, by tool"),
+    ] = field(default_factory=dict)
+    project_header: Annotated[
+        str,
+        about(
+            "request header that names the project, trusted only from trusted_proxies; the "
+            "project of the caller's API key takes precedence"
+        ),
+    ] = ""
+    user_header: Annotated[
+        str, about("request header that names the user, with the same precedence")
+    ] = ""
+    auth: Annotated[
+        Literal["off", "optional", "required"],
+        about("whether callers need an API key (sidelog keys): off, optional or required"),
+    ] = "off"
+    key_header: Annotated[
+        str, about("request header with the API key; sidelog's own keys are not forwarded")
+    ] = "api-key"
+    scope: Annotated[str, about("scope the key needs; empty: any", max_length=128)] = ""
+    agent: Annotated[
+        str, about("agent the key must be allowed to call; empty: any", max_length=128)
+    ] = ""
+    upstream_protocol: Annotated[
+        Literal["auto", "http1", "http2"],
+        about(
+            "spoken to the upstream. auto: HTTP/2 for gRPC, HTTP/1.1 for all else; http1: "
+            "HTTP/1.1, gRPC is refused; http2: HTTP/2 for all but WebSockets"
+        ),
+    ] = "auto"
+    via: Annotated[
+        str,
+        about(
+            "proxy that tunnels to the upstream: http://[user:password@]host:port; off: none; "
+            "empty: for https what HTTPS_PROXY and NO_PROXY say",
+            hide=without_credentials,
+        ),
+    ] = ""
+    """The proxy in effect after `load`."""
+    tls_verify: Annotated[bool, about("check the certificate of an https upstream")] = True
+    upstream_ca_file: Annotated[str, about("PEM file to check it against; empty: the system's")] = (
+        ""
+    )
+    upstream_cert_file: Annotated[
+        str, about("PEM certificate chain shown to an https upstream that asks for one")
+    ] = ""
+    upstream_key_file: Annotated[str, about("PEM private key; empty: in the same file")] = ""
+    capture: Annotated[
+        Literal["", "none", "meta", "usage", "headers", "body"], about("overrides [capture].level")
+    ] = ""
+    """Never empty after `load`."""
+    limits: RouteLimitSettings = RouteLimitSettings()
+    headers: HeaderSettings = HeaderSettings()
+
+    @property
+    def strip_bytes(self) -> int:
+        """Number of bytes of the path that are removed before forwarding."""
+        if self.strip_prefix:
+            return len(self.path.rstrip("/"))
+        return 0
+
+    def tls_context(self, protocol: str = "http/1.1") -> ssl.SSLContext:
+        """Return the TLS context for its https upstream; raises as `upstream_context` does."""
+        return upstream_context(
+            self.upstream_ca_file,
+            protocol,
+            is_verified=self.tls_verify,
+            cert_file=self.upstream_cert_file,
+            key_file=self.upstream_key_file,
+        )
 
 
 PORTS = {
@@ -394,34 +959,26 @@ def read_settings(fd: int) -> Settings:
     return thaw(read_document(fd))
 
 
-def redacted(settings: Settings) -> dict[str, Any]:
-    """Return settings as plain values, with header values and credentials in URLs redacted."""
-    shown: dict[str, Any] = msgspec.to_builtins(settings)
-    for route in shown["routes"]:
-        route["via"] = without_credentials(route["via"])
-        route["limits"] = {
-            name: limit for name, limit in route["limits"].items() if limit is not None
-        }
+def redacted(section: msgspec.Struct) -> dict[str, Any]:
+    """Return settings as plain values, with their secrets redacted. Settings without a value are
+    left out.
+    """
+    values = (
+        (each.encode_name, getattr(section, each.name), each.type)
+        for each in msgspec.structs.fields(section)
+    )
+    return {name: _shown(value, kind) for name, value, kind in values if value is not None}
 
-    for owner in (shown["proxy"], *shown["routes"]):
-        for name, rule in owner["headers"].items():
-            if isinstance(rule, dict):
-                owner["headers"][name] = dict.fromkeys(rule, "[REDACTED]")
 
-    for token in shown["tokens"]:
-        token |= {"token": "[REDACTED]"}
-    for alert in shown["alerts"]:
-        address = urlsplit(alert["url"])  # a webhook's path is often its secret
-        alert |= {
-            "url": f"{address.scheme}://{address.netloc}/[REDACTED]",
-            "headers": dict.fromkeys(alert["headers"], "[REDACTED]"),
-            "secret": "[REDACTED]" if alert["secret"] else "",
-            "body": "[REDACTED]" if alert["body"] else "",  # some receivers read their token there
-        }
+def _shown(value: Any, kind: Any) -> Any:
+    if isinstance(value, msgspec.Struct):
+        return redacted(value)
+    if isinstance(value, tuple):
+        return tuple(_shown(each, kind) for each in value)
 
-    for name in ("via", "http_via"):
-        shown["egress"][name] = without_credentials(shown["egress"][name])
-    shown["otel"]["headers"] = dict.fromkeys(shown["otel"]["headers"], "[REDACTED]")
-    for section, name in (("storage", "url"), ("otel", "endpoint")):
-        shown[section][name] = without_credentials(shown[section][name])
-    return shown
+    hide = how_hidden(kind)
+    if hide is None:
+        return value
+    if isinstance(value, dict):
+        return dict.fromkeys(value, REDACTED)
+    return hide(value)

@@ -18,10 +18,10 @@ from typing import Final
 import msgspec
 
 from proxy.process.files import read_file
-from proxy.settings.alert_model import AlertSettings
 from proxy.settings.flags import FLAGS
 from proxy.settings.model import (
     AdminHostSettings,
+    AlertSettings,
     CaptureRuleSettings,
     PriceSettings,
     RouteSettings,

@@ -19,8 +19,7 @@ import pytest
 from proxy.cli import app
 from proxy.collector.rings.capture_rules import CaptureRules
 from proxy.collector.watch.alerts.figures import read_figures
-from proxy.settings.alert_model import AlertSettings
-from proxy.settings.model import CaptureRuleSettings
+from proxy.settings.model import AlertSettings, CaptureRuleSettings
 from storage.aggregates import BOUNDS_US
 from storage.query import CountQuery, Filter
 from storage.record import Batch, Entry, Record

@@ -14,9 +14,9 @@ from typing import Any, Final
 import msgspec
 from msgspec.structs import FieldInfo
 
-from proxy.settings.alert_model import AlertSettings
 from proxy.settings.model import (
     AdminHostSettings,
+    AlertSettings,
     CaptureRuleSettings,
     LimitSettings,
     PriceSettings,

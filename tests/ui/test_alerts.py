@@ -9,7 +9,7 @@ import pytest
 from proxy.collector.watch.alerts.alerting import STATE, Alerting
 from proxy.collector.watch.alerts.figures import Figure
 from proxy.collector.watch.alerts.state import State
-from proxy.settings.alert_model import AlertSettings
+from proxy.settings.model import AlertSettings
 from storage.record import format_id, now_us
 from tests.ui.conftest import Site
 

@@ -22,7 +22,7 @@ from proxy.enrich.llm.provider import Provider
 from proxy.enrich.llm.recognise import attributed_to, candidate_of, recognise
 from proxy.enrich.llm.stream import Frames, frames_of, read_stream, rebuilt
 from proxy.ring.timeline import FIRST_CHUNKS
-from proxy.settings.egress_model import EGRESS_ROUTE
+from proxy.settings.model import EGRESS_ROUTE
 from storage.record import Outcome, Record, Stream, StreamEnd
 
 _HOSTS: Final = (

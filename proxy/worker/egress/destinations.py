@@ -25,9 +25,7 @@ from proxy.network.sockets import probe_silent_peers
 from proxy.process.listeners import host_port
 from proxy.process.tls import upstream_context
 from proxy.settings.addresses import UpstreamAddress, Via, parse_via, via_for
-from proxy.settings.egress_model import EGRESS_ROUTE
-from proxy.settings.model import RouteSettings, Settings
-from proxy.settings.route_model import HeaderSettings
+from proxy.settings.model import EGRESS_ROUTE, HeaderSettings, RouteSettings, Settings
 from proxy.worker.egress.reach import Reach
 from proxy.worker.engine import Engine, UpstreamOpener
 from proxy.worker.routes import OutgoingRoute, Route

@@ -6,8 +6,7 @@ import msgspec
 import pytest
 
 from proxy.collector.learned_endpoints import META, LearnedEndpoints
-from proxy.settings.model import Settings, StorageSettings
-from proxy.settings.route_model import RouteSettings
+from proxy.settings.model import RouteSettings, Settings, StorageSettings
 from storage.aggregates import Top
 from storage.errors import StorageUnavailable
 from storage.query import Filter

@@ -9,8 +9,13 @@ import pytest
 from aiohttp import web
 
 from proxy.collector.send_again import Resender, is_sendable
-from proxy.settings.model import ProxySettings, ReplaySettings, RouteSettings, Settings
-from proxy.settings.route_model import HeaderSettings
+from proxy.settings.model import (
+    HeaderSettings,
+    ProxySettings,
+    ReplaySettings,
+    RouteSettings,
+    Settings,
+)
 from storage.record import Entry, Payload, format_id
 from tests.api.samples import make_record
 from tests.support.upstream import read_head, running, scripted, service

@@ -16,8 +16,7 @@ import pytest
 
 from proxy.collector.startup import load_spool
 from proxy.ring.segment_layout import RELEASED
-from proxy.settings.model import Settings, SpoolSettings, StorageSettings
-from proxy.settings.outgoing_model import OtelSettings
+from proxy.settings.model import OtelSettings, Settings, SpoolSettings, StorageSettings
 from storage.backends import open_storage
 from storage.errors import StorageMisconfigured, StorageUnavailable
 from storage.ledger import SOURCE_INTERNAL, SOURCE_SPOOL

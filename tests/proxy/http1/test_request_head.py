@@ -16,8 +16,7 @@ from proxy.http1.errors import Refused
 from proxy.http1.field_lines import HOP_BY_HOP, PlainLines
 from proxy.http1.forwarded import Original, forwarded_lines
 from proxy.http1.request_head import RequestHead, parse_request_head
-from proxy.settings.model import RouteSettings, Settings
-from proxy.settings.route_model import HeaderSettings
+from proxy.settings.model import HeaderSettings, RouteSettings, Settings
 from proxy.worker.routes import Route
 from tests.support.cases import each_of
 

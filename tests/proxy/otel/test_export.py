@@ -10,7 +10,7 @@ import pytest
 from proxy.otel import export as module
 from proxy.otel.export import Export
 from proxy.otel.exporter import Progress
-from proxy.settings.outgoing_model import OtelSettings
+from proxy.settings.model import OtelSettings
 from storage.record import Batch, Entry
 from storage.sqlite.store import SqliteStorage
 from tests.storage.samples import make_record

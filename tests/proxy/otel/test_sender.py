@@ -12,7 +12,7 @@ from aiohttp import web
 from proxy.otel.answers import Answer, Later
 from proxy.otel.sender import MAX_ANSWER_BYTES, Sender
 from proxy.process.tls import server_context
-from proxy.settings.outgoing_model import OtelSettings
+from proxy.settings.model import OtelSettings
 from tests.support.certificate import self_signed
 from tests.support.otlp import Receiver
 from tests.support.ports import free_port

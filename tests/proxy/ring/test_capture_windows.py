@@ -7,8 +7,7 @@ from proxy.ring.capture_windows import (
     CaptureWindows,
     Windows,
 )
-from proxy.settings.model import CaptureSettings
-from proxy.settings.section import GIB, MIB
+from proxy.settings.model import GIB, MIB, CaptureSettings
 from tests.support.cases import each_of
 
 CAPTURE = CaptureSettings()

@@ -5,8 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from proxy.ring.descriptor import Descriptor, read_descriptor, write_descriptor
-from proxy.settings.model import ProxySettings, RouteSettings, Settings
-from proxy.settings.route_model import HeaderSettings
+from proxy.settings.model import HeaderSettings, ProxySettings, RouteSettings, Settings
 from tests.support.cases import each_of
 
 

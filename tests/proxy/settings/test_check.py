@@ -9,8 +9,15 @@ import pytest
 from proxy.settings.check import warnings
 from proxy.settings.check_outgoing import check_via
 from proxy.settings.load import load
-from proxy.settings.model import ProxySettings, RouteSettings, Settings, SettingsError
-from proxy.settings.route_model import HeaderSettings, LlmSettings, PriceSettings
+from proxy.settings.model import (
+    HeaderSettings,
+    LlmSettings,
+    PriceSettings,
+    ProxySettings,
+    RouteSettings,
+    Settings,
+    SettingsError,
+)
 from tests.support.cases import each_of
 from tests.support.certificate import self_signed
 

@@ -8,8 +8,15 @@ import pytest
 from msgspec.structs import FieldInfo
 
 from proxy.settings.load import load
-from proxy.settings.model import RouteSettings, Settings, SettingsError, freeze, redacted, thaw
-from proxy.settings.route_model import HeaderSettings
+from proxy.settings.model import (
+    HeaderSettings,
+    RouteSettings,
+    Settings,
+    SettingsError,
+    freeze,
+    redacted,
+    thaw,
+)
 from proxy.settings.sources import TABLES, fields_of, leaves
 from tests.support.cases import each_of
 from tests.support.example_config import EXAMPLE, WIDTH, render

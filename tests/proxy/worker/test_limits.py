@@ -4,8 +4,13 @@ import msgspec
 import pytest
 
 from proxy.settings.load import load
-from proxy.settings.model import LimitSettings, RouteSettings, SettingsError, redacted
-from proxy.settings.route_model import RouteLimitSettings
+from proxy.settings.model import (
+    LimitSettings,
+    RouteLimitSettings,
+    RouteSettings,
+    SettingsError,
+    redacted,
+)
 from proxy.worker.deadlines import (
     HALF_CLOSE_NS,
     INFLIGHT_AFTER_NS,

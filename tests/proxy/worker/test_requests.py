@@ -3,7 +3,7 @@
 from typing import Final
 
 from proxy.ring.exchange import MAX_REFUSED_HEAD_BYTES, NO_ROUTE
-from proxy.settings.route_model import RouteLimitSettings
+from proxy.settings.model import RouteLimitSettings
 from proxy.worker.deadlines import MAX_READ_AHEAD_BYTES
 from proxy.worker.engine import SWEEP_S
 from proxy.worker.recorder import NO_SLOT

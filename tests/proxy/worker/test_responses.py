@@ -3,7 +3,7 @@
 from typing import Final
 
 from proxy.ring.exchange import NOTES_REQUEST_TRAILERS, NOTES_RESPONSE_TRAILERS
-from proxy.settings.route_model import HeaderSettings
+from proxy.settings.model import HeaderSettings
 from tests.proxy.worker.rows import (
     JUDGED,
     TO_HTTP1,

@@ -12,8 +12,13 @@ from proxy.http1.request_head import RequestHead, parse_request_head
 from proxy.http1.trailers import forwarded_trailers
 from proxy.ring.capture_windows import Windows
 from proxy.ring.exchange import FLAG_BODIES_OFF, FLAG_HEADS_OFF
-from proxy.settings.model import CaptureSettings, ProxySettings, RouteSettings, Settings
-from proxy.settings.route_model import HeaderSettings
+from proxy.settings.model import (
+    CaptureSettings,
+    HeaderSettings,
+    ProxySettings,
+    RouteSettings,
+    Settings,
+)
 from proxy.worker.routes import Route, RouteTable, normalise
 from tests.proxy.conftest import Start
 from tests.support.cases import each_of

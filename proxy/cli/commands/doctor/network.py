@@ -24,8 +24,7 @@ from proxy.process.listeners import UNIX_PREFIX, host_port, path_error
 from proxy.process.terminal import without_credentials
 from proxy.settings.addresses import UpstreamAddress, parse_listen, parse_upstream, parse_via
 from proxy.settings.flags import FLAGS
-from proxy.settings.model import RouteSettings, Settings
-from proxy.settings.outgoing_model import OtelSettings
+from proxy.settings.model import OtelSettings, RouteSettings, Settings
 
 CONNECT_S: Final = 3.0
 SOON_DAYS: Final = 14

@@ -32,8 +32,7 @@ from proxy.collector.watch.alerts.payloads import Notice, call_of
 from proxy.collector.watch.alerts.state import Message, State, message_id
 from proxy.network.answers import retry_after_s, why_unanswered
 from proxy.process.version import VERSION
-from proxy.settings.alert_model import AlertSettings
-from proxy.settings.model import Settings
+from proxy.settings.model import AlertSettings, Settings
 from storage.backends import is_shared
 from storage.base import Storage
 from storage.errors import StorageError

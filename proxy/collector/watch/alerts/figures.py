@@ -7,7 +7,7 @@ from multidict import MultiDict
 
 from api.http.params import read_filter
 from proxy.collector.watch.alerts.searches import joined, search_of
-from proxy.settings.alert_model import AlertSettings
+from proxy.settings.model import AlertSettings
 from storage.aggregates import Percentiles
 from storage.base import Storage
 from storage.query import Filter, RecordQuery, SummaryQuery, TopQuery

@@ -31,9 +31,9 @@ from proxy.collector.watch.alerts.wording import (
     title_of,
     value_text,
 )
-from proxy.settings.alert_model import AlertSettings
 from proxy.settings.alert_template import NUMBER, fill
 from proxy.settings.check_alerts import secret_of
+from proxy.settings.model import AlertSettings
 
 _FAR_US: Final = 366 * 86_400_000_000
 """Time to the end of a firing alert, as Alertmanager would end one without `endsAt` by itself."""

@@ -5,7 +5,7 @@ from typing import Final
 from urllib.parse import quote, urlencode
 
 from api.http.times import format_time
-from proxy.settings.alert_model import AlertSettings
+from proxy.settings.model import AlertSettings
 from storage.aggregates import TOP_FIELDS
 from storage.search.language.words import WORDS, word_of
 

@@ -13,7 +13,7 @@ from typing import Final, Literal
 import msgspec
 
 from proxy.collector.watch.alerts.figures import Figure
-from proxy.settings.alert_model import AlertSettings
+from proxy.settings.model import AlertSettings
 
 MAX_GROUPS: Final = 100
 """Largest number of firing groups per alert; further ones are left out."""

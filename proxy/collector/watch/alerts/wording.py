@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from typing import Final
 
-from proxy.settings.alert_model import AlertSettings
+from proxy.settings.model import AlertSettings
 
 MAX_GROUP_CHARACTERS: Final = 200
 MAX_QUERY_CHARACTERS: Final = 300

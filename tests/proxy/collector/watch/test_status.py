@@ -12,7 +12,7 @@ from proxy.collector.watch.workers import Workers
 from proxy.enrich.attribution import KeyIndex
 from proxy.otel.export import Export
 from proxy.ring.segment_layout import HEAD
-from proxy.settings.outgoing_model import OtelSettings
+from proxy.settings.model import OtelSettings
 from storage.base import Storage
 from storage.writer.deferred import DeferredStorage
 from storage.writer.retention import Limits, Retention

@@ -3,8 +3,7 @@
 from aiohttp import web
 
 from proxy.cli.commands.doctor.network import check_receiver
-from proxy.settings.model import Settings
-from proxy.settings.outgoing_model import OtelSettings
+from proxy.settings.model import OtelSettings, Settings
 from tests.support.otlp import Receiver
 from tests.support.upstream import running
 

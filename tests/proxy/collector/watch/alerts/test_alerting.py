@@ -17,7 +17,7 @@ from aiohttp.test_utils import TestServer
 
 from api.http.errors import Refused
 from proxy.collector.watch.alerts.alerting import LEASE_S, Alerting
-from proxy.settings.alert_model import AlertSettings
+from proxy.settings.model import AlertSettings
 from storage.backends import open_storage
 from storage.base import Storage
 from storage.errors import StorageUnavailable

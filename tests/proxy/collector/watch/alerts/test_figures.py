@@ -13,7 +13,7 @@ from proxy.collector.watch.alerts.figures import (
     read_examples,
     read_figures,
 )
-from proxy.settings.alert_model import AlertSettings
+from proxy.settings.model import AlertSettings
 from storage.aggregates import Percentiles, Summary
 from storage.backends import open_storage
 from storage.base import Storage

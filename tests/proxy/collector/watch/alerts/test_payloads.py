@@ -11,7 +11,7 @@ import pytest
 
 from proxy.collector.watch.alerts.payloads import Call, Notice, call_of
 from proxy.collector.watch.alerts.state import Message, Status
-from proxy.settings.alert_model import AlertSettings
+from proxy.settings.model import AlertSettings
 
 SECRET = "whsec_" + base64.b64encode(b"k" * 32).decode()
 AT_US = 1_700_000_000_000_000

@@ -5,7 +5,7 @@ find these.
 import pytest
 
 from proxy.collector.watch.alerts.searches import joined, page_of, page_of_record, search_of
-from proxy.settings.alert_model import AlertSettings
+from proxy.settings.model import AlertSettings
 from storage.search.language.parser import parse_search
 
 HOSTILE = '"x" not *\\ (y), a..b <1 ,'

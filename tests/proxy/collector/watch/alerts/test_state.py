@@ -8,7 +8,7 @@ import pytest
 
 from proxy.collector.watch.alerts.figures import Figure
 from proxy.collector.watch.alerts.state import EXPIRES_US, MAX_GROUPS, MAX_HISTORY, State
-from proxy.settings.alert_model import AlertSettings
+from proxy.settings.model import AlertSettings
 
 S = 1_000_000
 

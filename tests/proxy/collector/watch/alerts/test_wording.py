@@ -9,7 +9,7 @@ from proxy.collector.watch.alerts.wording import (
     title_of,
     value_text,
 )
-from proxy.settings.alert_model import AlertSettings
+from proxy.settings.model import AlertSettings
 from tests.support.cases import each_of
 
 
