@@ -9,8 +9,10 @@ from collections.abc import Iterator
 from typing import Final
 
 from proxy.settings.alert_template import check_template
-from proxy.settings.check_outgoing import MESSAGE_HEADERS, Problem, check_headers, problem_of
+from proxy.settings.check_headers import check_headers
+from proxy.settings.check_outgoing import MESSAGE_HEADERS, problem_of
 from proxy.settings.model import AlertSettings
+from proxy.settings.section import Problem
 from storage.aggregates import TOP_FIELDS
 from storage.search.cell import is_cell_field
 from storage.search.language.errors import SearchError
@@ -36,8 +38,6 @@ def check_alerts(
 
 
 def _check_alert(alert: AlertSettings, own: list[tuple[str, int]]) -> Iterator[Problem]:
-    if not alert.name.isprintable() or "/" in alert.name:
-        yield "name", f"expected printable characters and no slash, got {alert.name!r}"
     for setting, text in (("query", alert.query), ("of", alert.of)):
         try:
             parse_search(text, 0)

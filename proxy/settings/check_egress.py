@@ -1,15 +1,13 @@
 """What the types cannot say of [egress]: patterns of hosts, and who may use the port."""
 
-import ssl
 from collections.abc import Iterator
 from importlib.util import find_spec
-from ipaddress import ip_network
 from typing import Final
 
-from proxy.egress.hosts import is_pattern
 from proxy.settings.addresses import is_loopback, parse_address
-from proxy.settings.check_outgoing import Problem, check_via
+from proxy.settings.check_outgoing import check_authorities, check_via
 from proxy.settings.model import EgressSettings, Settings
+from proxy.settings.section import Problem
 
 _EXTRA: Final = "pip install 'sidelog[egress]'"
 
@@ -29,29 +27,14 @@ def check_egress(settings: Settings, own: list[tuple[str, int]]) -> Iterator[Pro
     if find_spec("cryptography") is None:
         yield "egress.listen", f"needs certificates: {_EXTRA}, got {egress.listen!r}"
 
-    for name in ("hosts", "tunnel"):
-        for pattern in getattr(egress, name):
-            if not is_pattern(pattern):
-                yield (
-                    f"egress.{name}",
-                    "expected a name or an address without a port, *.example.com or *, "
-                    f"got {pattern!r}",
-                )
-
     yield from _check_clients(egress)
     yield from check_via("egress.via", egress.via, own)
     yield from check_via("egress.http_via", egress.http_via, own)
     if egress.upstream_ca:
-        yield from _check_authorities(egress.upstream_ca)
+        yield from check_authorities("egress.upstream_ca", egress.upstream_ca)
 
 
 def _check_clients(egress: EgressSettings) -> Iterator[Problem]:
-    for text in egress.clients:
-        try:
-            ip_network(text, strict=False)
-        except ValueError as error:
-            yield "egress.clients", f"expected an address or a CIDR: {error}, got {text!r}"
-
     try:
         host, _ = parse_address(egress.listen)
     except ValueError:
@@ -62,14 +45,3 @@ def _check_clients(egress: EgressSettings) -> Iterator[Problem]:
             f"must name who may use {egress.listen}, which other machines reach: a proxy that is "
             "open to all would be misused",
         )
-
-
-def _check_authorities(file: str) -> Iterator[Problem]:
-    try:
-        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(file)
-    except OSError as error:
-        if not isinstance(error, ssl.SSLError):
-            reason = error.strerror
-        else:
-            reason = "holds no certificate"
-        yield "egress.upstream_ca", f"cannot be used: {reason}, got {file!r}"

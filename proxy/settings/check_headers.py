@@ -6,15 +6,14 @@ Standards: RFC 9110 §5.1 (field names are tokens), §5.5 (values without CR, LF
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Final
 
+from proxy.settings.forms import HEADER_NAME
 from proxy.settings.model import HeaderSettings
+from proxy.settings.section import Problem
 
-Problem = tuple[str, str]
-
-TOKEN: Final = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+\Z")
-CONTROLS: Final = re.compile(r"[\x00\r\n]")
+_CONTROLS: Final = re.compile(r"[\x00\r\n]")
 """Characters that a header's value must not contain."""
 _LATIN: Final = re.compile(r"[\x00-\xff]*\Z")
 
@@ -49,15 +48,23 @@ def check_header_rules(
             _OWN_REQUEST_HEADERS if key.endswith("request") else {record_id_header.lower()}
         )
 
-        for header in named:
-            if not TOKEN.match(header):
-                yield setting, f"expected header names, got {header!r}"
-            elif header.lower() in own:
-                yield setting, f"{header} belongs to the proxy and cannot be changed"
-            elif makes_traces and key.endswith("request") and header.lower() == _TRACE_HEADER:
+        yield from check_headers(setting, named, own, "the proxy")
+        for header, value in named.items():
+            is_traced = makes_traces and key.endswith("request")
+            if is_traced and header.lower() == _TRACE_HEADER:
                 yield setting, f"{header} belongs to the proxy while proxy.trace_context is true"
-
-            if CONTROLS.search(named[header]):
-                yield setting, f"the value of {header!r} must not hold CR, LF or NUL"
-            elif not _LATIN.match(named[header]):
+            if not _LATIN.match(value):
                 yield setting, f"the value of {header!r} must hold characters of Latin-1 only"
+
+
+def check_headers(
+    setting: str, headers: Mapping[str, str], own: frozenset[str], owner: str
+) -> Iterator[Problem]:
+    """Yield the faults of headers for our own requests; `own` are those that `owner` sets itself."""
+    for name, value in headers.items():
+        if fault := HEADER_NAME(name):
+            yield setting, fault
+        elif name.lower() in own:
+            yield setting, f"{name} belongs to {owner} and cannot be changed"
+        elif _CONTROLS.search(value):
+            yield setting, f"the value of {name!r} must not hold CR, LF or NUL"

@@ -4,16 +4,16 @@ headers.
 Standards: RFC 9110 §5.1 (field names are tokens), §5.5 (values without CR, LF, NUL).
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Final
 
 from proxy.process.listeners import host_port
 from proxy.process.tls import upstream_context
 from proxy.settings.addresses import leads_to, parse_upstream, parse_via
-from proxy.settings.check_headers import CONTROLS, TOKEN
+from proxy.settings.check_headers import check_headers
 from proxy.settings.model import OtelSettings, ReplaySettings, RouteSettings, Settings
-
-Problem = tuple[str, str]
+from proxy.settings.section import Problem
 
 MESSAGE_HEADERS: Final = frozenset(
     {
@@ -78,18 +78,31 @@ def check_upstream_tls(name: str, route: RouteSettings) -> Iterator[Problem]:
         )
 
     ca_file, cert_file, key_file = files.values()
-    for key, used in (
-        ("upstream_ca_file", (ca_file, "", "")),
-        ("upstream_cert_file", ("", cert_file, key_file)),
-    ):
-        try:
-            if files[key]:
-                upstream_context(used[0], is_verified=True, cert_file=used[1], key_file=used[2])
-        except (OSError, ValueError) as error:
-            yield (
-                f"{name}.{key}",
-                f"cannot be used: {getattr(error, 'strerror', None) or error}, got {files[key]!r}",
-            )
+    if ca_file:
+        yield from check_authorities(f"{name}.upstream_ca_file", ca_file)
+    if cert_file:
+        context_of = partial(
+            upstream_context, "", is_verified=True, cert_file=cert_file, key_file=key_file
+        )
+        yield from check_usable(f"{name}.upstream_cert_file", context_of, repr(cert_file))
+
+
+def check_authorities(setting: str, file: str) -> Iterator[Problem]:
+    """Yield the fault of a file of authorities that may sign for a peer."""
+    yield from check_usable(setting, partial(upstream_context, file, is_verified=True), repr(file))
+
+
+def check_usable(setting: str, use: Callable[[], object], got: str) -> Iterator[Problem]:
+    """Yield the reason for which files cannot be used. `got` names them."""
+    try:
+        use()
+    except (OSError, ValueError) as error:
+        yield setting, f"cannot be used: {reason_of(error)}, got {got}"
+
+
+def reason_of(error: OSError | ValueError) -> object:
+    """Return why a file cannot be used, without the numbers that errors have."""
+    return getattr(error, "reason", None) or getattr(error, "strerror", None) or error
 
 
 def check_otel(settings: Settings, own: list[tuple[str, int]]) -> Iterator[Problem]:
@@ -110,19 +123,6 @@ def check_otel(settings: Settings, own: list[tuple[str, int]]) -> Iterator[Probl
         yield "otel.signals", f"expected traces, logs or both, got {list(otel.signals)}"
 
 
-def check_headers(
-    setting: str, headers: Mapping[str, str], own: frozenset[str], owner: str
-) -> Iterator[Problem]:
-    """Yield the faults of headers for our own requests; `own` are those that `owner` sets itself."""
-    for name, value in headers.items():
-        if not TOKEN.match(name):
-            yield setting, f"expected header names, got {name!r}"
-        elif name.lower() in own:
-            yield setting, f"{name} belongs to {owner} and cannot be changed"
-        elif CONTROLS.search(value):
-            yield setting, f"the value of {name!r} must not hold CR, LF or NUL"
-
-
 def _check_endpoint(otel: OtelSettings, own: list[tuple[str, int]]) -> Iterator[Problem]:
     problem = problem_of(otel.endpoint, own)
     if problem:
@@ -133,14 +133,7 @@ def _check_endpoint(otel: OtelSettings, own: list[tuple[str, int]]) -> Iterator[
     if otel.ca_file and otel.endpoint.startswith("http:"):
         yield "otel.ca_file", f"has no effect on an http endpoint, got {otel.ca_file!r}"
     elif otel.ca_file:
-        try:
-            upstream_context(otel.ca_file, is_verified=True)
-        except (OSError, ValueError) as error:
-            yield (
-                "otel.ca_file",
-                f"cannot be used: {getattr(error, 'strerror', None) or error}, got "
-                f"{otel.ca_file!r}",
-            )
+        yield from check_authorities("otel.ca_file", otel.ca_file)
 
 
 def problem_of(url: str, own: list[tuple[str, int]], *, may_ask: bool = False) -> str:
@@ -167,18 +160,5 @@ def problem_of(url: str, own: list[tuple[str, int]], *, may_ask: bool = False) -
 
 def check_replay(replay: ReplaySettings) -> Iterator[Problem]:
     """Yield the faults of [replay]."""
-    for target in replay.targets:
-        try:
-            address = parse_upstream(target)
-            if address.scheme == "unix":
-                yield "replay.targets", f"expected http://… or https://…, got {target!r}"
-            if address.base_path:
-                yield (
-                    "replay.targets",
-                    f"expected scheme, host and port without a path, got {target!r}",
-                )
-        except ValueError as error:
-            yield "replay.targets", f"{error}, got {target!r}"
-
     if replay.targets and not replay.enabled:
         yield "replay.targets", "has no effect without replay.enabled"

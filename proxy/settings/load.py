@@ -19,7 +19,7 @@ from proxy.settings import model
 from proxy.settings.addresses import networks_of, parse_upstream, proxy_in, via_for
 from proxy.settings.check import NO_EFFECT, NO_UPSTREAM, check
 from proxy.settings.conversion import convert
-from proxy.settings.section import how_hidden, reads_environment
+from proxy.settings.section import traits_of
 from proxy.settings.sources import (
     TABLES,
     Found,
@@ -247,7 +247,7 @@ def _build(
             except ValueError as error:
                 problems.append(_describe(name, found[name], field.type, str(error)))
                 continue
-            if reads_environment(field.type):
+            if traits_of(field.type).reads_environment:
                 value = _resolved(name, value, found[name], environ, problems)
             values[field.name] = value
 
@@ -359,7 +359,7 @@ def _via_of(route: model.RouteSettings, environ: Mapping[str, str]) -> str:
 
 
 def _describe(name: str, given: Given, kind: typing.Any, what: str) -> str:
-    shown = "" if how_hidden(kind) else f", got {_shortened(given.value)}"
+    shown = "" if traits_of(kind).hide else f", got {_shortened(given.value)}"
     return f"{name}: {what[:1].lower()}{what[1:]}{shown} ({given.origin})"
 
 

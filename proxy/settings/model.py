@@ -20,9 +20,10 @@ from msgspec import Meta, field
 from proxy.process.memfd import read_document
 from proxy.process.terminal import without_credentials
 from proxy.process.tls import upstream_context
+from proxy.settings import forms
 from proxy.settings.flags import FLAGS
 from proxy.settings.redact_rules import Rule
-from proxy.settings.section import REDACTED, Section, about, hidden, hidden_path, how_hidden
+from proxy.settings.section import REDACTED, Section, about, hidden, hidden_path, traits_of
 
 KIB, MIB, GIB = 1 << 10, 1 << 20, 1 << 30
 CaptureLevel = Literal["none", "meta", "usage", "headers", "body"]
@@ -50,6 +51,7 @@ class LimitSettings(Section, frozen=True):
             "431; of a response 4 times that; 0: 16 MiB",
             ge=0,
             le=16 * MIB,
+            form=forms.HEAD_BYTES,
         ),
     ] = 32768
     max_headers: Annotated[
@@ -170,7 +172,7 @@ class RouteLimitSettings(Section, frozen=True):
 class ProxySettings(Section, frozen=True):
     """[proxy]: the data port."""
 
-    listen: Annotated[str, about(FLAGS["proxy.listen"].help)] = "127.0.0.1:8080"
+    listen: Annotated[str, about(FLAGS["proxy.listen"].help, form=forms.LISTEN)] = "127.0.0.1:8080"
     data_port: Annotated[bool, about(f"false: {FLAGS['proxy.data_port'].help}")] = True
     workers: Annotated[int, about(FLAGS["proxy.workers"].help, ge=0, le=64)] = 1
     upstream: Annotated[str, about(FLAGS["proxy.upstream"].help)] = ""
@@ -178,19 +180,23 @@ class ProxySettings(Section, frozen=True):
         Literal["backend", "edge"],
         about("where this proxy stands, shown on records: backend or edge"),
     ] = "backend"
-    stage: Annotated[str, about("deployment stage shown on records", max_length=128)] = ""
+    stage: Annotated[
+        str, about("deployment stage shown on records", max_length=128, form=forms.LINE)
+    ] = ""
     trusted_proxies: Annotated[
         tuple[str, ...],
         about(
             "the ingress or load balancer in front: addresses, CIDRs, or `private` for all "
-            "private networks; its X-Forwarded-For, -Proto, -Host and Forwarded are trusted"
+            "private networks; its X-Forwarded-For, -Proto, -Host and Forwarded are trusted",
+            form=forms.NETWORK,
         ),
     ] = ()
     client_address_header: Annotated[
         str,
         about(
             "where trusted_proxies name the client, such as CF-Connecting-IP or X-Real-IP; empty, "
-            "or no address in it: X-Forwarded-For"
+            "or no address in it: X-Forwarded-For",
+            form=forms.HEADER,
         ),
     ] = ""
     proxy_protocol: Annotated[
@@ -215,13 +221,15 @@ class ProxySettings(Section, frozen=True):
             "requests without a valid traceparent (W3C) get one; its trace id is the record's id"
         ),
     ] = False
-    record_id_header: Annotated[str, about("response header with the record id; empty: none")] = (
-        "X-Sidelog-Id"
-    )
+    record_id_header: Annotated[
+        str, about("response header with the record id; empty: none", form=forms.HEADER)
+    ] = "X-Sidelog-Id"
     instance: Annotated[
         str,
         about(
-            "name of this sidecar; empty: random, chosen once, kept in state.json", max_length=64
+            "name of this sidecar; empty: random, chosen once, kept in state.json",
+            max_length=64,
+            form=forms.LABEL,
         ),
     ] = ""
     limits: LimitSettings = LimitSettings()
@@ -279,7 +287,9 @@ class RetentionSettings(Section, frozen=True):
     max_bytes: Annotated[
         int,
         about(
-            "size of the store, a tenth more with its journal; at least 8 MiB, 0: unlimited", ge=0
+            "size of the store, a tenth more with its journal; at least 8 MiB, 0: unlimited",
+            ge=0,
+            form=forms.STORE_BYTES,
         ),
     ] = 10 * GIB
 
@@ -313,7 +323,12 @@ class CaptureRuleSettings(Section, frozen=True):
     ]
     share: Annotated[
         float,
-        about("of the exchanges it finds, how many are kept: 0.01 is one in a hundred", ge=0, le=1),
+        about(
+            "of the exchanges it finds, how many are kept: 0.01 is one in a hundred",
+            ge=0,
+            le=1,
+            form=forms.SHARE,
+        ),
     ] = 1
     by: Annotated[
         Literal["record", "trace", "conversation"],
@@ -392,7 +407,11 @@ class PriceSettings(Section, frozen=True):
     ]
     provider: Annotated[str, about("only of this provider; empty: any", max_length=64)] = ""
     since: Annotated[
-        str, about("day, in UTC, from which it is the price, such as 2026-03-01; empty: always")
+        str,
+        about(
+            "day, in UTC, from which it is the price, such as 2026-03-01; empty: always",
+            form=forms.DAY,
+        ),
     ] = ""
     input_usd: Annotated[_Amount, about("US dollars per million tokens of input")] = 0
     output_usd: Annotated[_Amount, about("the same of output")] = 0
@@ -423,13 +442,19 @@ class LlmSettings(Section, frozen=True):
 class RedactSettings(Section, frozen=True, rename={"excepted": "except"}):
     """[redact]: beside the built-in names and rules; of names, case, - and _ are ignored."""
 
-    headers: Annotated[tuple[str, ...], about("header names")] = ()
-    query: Annotated[tuple[str, ...], about("query and form parameters")] = ()
+    headers: Annotated[tuple[str, ...], about("header names", form=forms.HEADER_NAME)] = ()
+    query: Annotated[
+        tuple[str, ...], about("query and form parameters", form=forms.SECRET_NAME)
+    ] = ()
     json_keys: Annotated[
-        tuple[str, ...], about("keys of JSON, names in XML and HTML, form and multipart fields")
+        tuple[str, ...],
+        about(
+            "keys of JSON, names in XML and HTML, form and multipart fields", form=forms.SECRET_NAME
+        ),
     ] = ()
     excepted: Annotated[
-        tuple[str, ...], about('names that are not secrets, and places: "body.properties.*"')
+        tuple[str, ...],
+        about('names that are not secrets, and places: "body.properties.*"', form=forms.kept_name),
     ] = ()
     patterns: Annotated[
         bool | tuple[str, ...],
@@ -502,23 +527,33 @@ class EgressSettings(Section, frozen=True):
     """[egress]: a forward proxy, which records what programs ask of others."""
 
     listen: Annotated[
-        str, about("address of its port, host:port; clients use it as http://…; empty: off")
+        str,
+        about(
+            "address of its port, host:port; clients use it as http://…; empty: off",
+            form=forms.ADDRESS,
+        ),
     ] = ""
     hosts: Annotated[
         tuple[str, ...],
         about(
             "hosts whose TLS is read, with a certificate that sidelog's own authority signs: "
-            "names, addresses, *.example.com for names below one, * for all; others are tunnelled"
+            "names, addresses, *.example.com for names below one, * for all; others are tunnelled",
+            form=forms.HOST_PATTERN,
         ),
     ] = ()
     tunnel: Annotated[
-        tuple[str, ...], about("hosts that are never read, whatever hosts says; the same forms")
+        tuple[str, ...],
+        about(
+            "hosts that are never read, whatever hosts says; the same forms",
+            form=forms.HOST_PATTERN,
+        ),
     ] = ()
     clients: Annotated[
         tuple[str, ...],
         about(
             "who may use it beside this machine: addresses, CIDRs, or `private` for all private "
-            "networks; required where it does not listen on loopback"
+            "networks; required where it does not listen on loopback",
+            form=forms.NETWORK,
         ),
     ] = ()
     service: Annotated[
@@ -561,7 +596,7 @@ class EgressSettings(Section, frozen=True):
 class AdminSettings(Section, frozen=True):
     """[admin]: the port of the API, the UI and the metrics."""
 
-    listen: Annotated[str, about(FLAGS["admin.listen"].help)] = "127.0.0.1:8090"
+    listen: Annotated[str, about(FLAGS["admin.listen"].help, form=forms.ADDRESS)] = "127.0.0.1:8090"
     auth: Annotated[
         Literal["token", "off"], about("off is accepted only on a loopback address")
     ] = "token"
@@ -569,7 +604,10 @@ class AdminSettings(Section, frozen=True):
     tls_key_file: Annotated[str, about("PEM private key; empty: in the same file")] = ""
     allowed_hosts: Annotated[
         tuple[str, ...],
-        about("Host names, without port, accepted beside loopback and the listen address"),
+        about(
+            "Host names, without port, accepted beside loopback and the listen address",
+            form=forms.ALLOWED_HOST,
+        ),
     ] = ()
     public_url: Annotated[
         str,
@@ -592,14 +630,16 @@ class AdminSettings(Section, frozen=True):
         str,
         about(
             "host:port of a further address with only /metrics, /healthz and /readyz, without "
-            "token or TLS: for a Prometheus on another host"
+            "token or TLS: for a Prometheus on another host",
+            form=forms.ADDRESS,
         ),
     ] = ""
     health_listen: Annotated[
         str,
         about(
             "host:port of the supervisor's own /healthz and /readyz, without token or TLS: served "
-            "even while the collector restarts"
+            "even while the collector restarts",
+            form=forms.ADDRESS,
         ),
     ] = ""
 
@@ -607,7 +647,7 @@ class AdminSettings(Section, frozen=True):
 class TokenSettings(Section, frozen=True):
     """[[tokens]]: further credentials of the admin port."""
 
-    name: Annotated[str, about("name of the token, for limits and logs")]
+    name: Annotated[str, about("name of the token, for limits and logs", form=forms.TOKEN_NAME)]
     token: Annotated[
         str,
         about(
@@ -641,14 +681,17 @@ class ReplaySettings(Section, frozen=True):
     ] = False
     targets: Annotated[
         tuple[str, ...],
-        about("http://… and https://… where it may go beside the upstream of its own route"),
+        about(
+            "http://… and https://… where it may go beside the upstream of its own route",
+            form=forms.TARGET,
+        ),
     ] = ()
 
 
 class AdminHostSettings(Section, frozen=True):
     """[[admin_hosts]]: names of the admin port that carry a scope, on top of the token's."""
 
-    name: Annotated[str, about("host name, lower case, without port")]
+    name: Annotated[str, about("host name, lower case, without port", form=forms.ADMIN_HOST)]
     projects: Annotated[tuple[str, ...], about("what is shown under this name; empty: all")] = ()
     containers: Annotated[tuple[str, ...], about("what is shown under this name; empty: all")] = ()
     clients: Annotated[tuple[str, ...], about("what is shown under this name; empty: all")] = ()
@@ -660,7 +703,9 @@ _Wait = Annotated[float, Meta(ge=0, le=366 * 86_400)]
 class AlertSettings(Section, frozen=True):
     """[[alerts]]: a webhook is called when a figure of the log crosses a threshold."""
 
-    name: Annotated[str, about("name of the alert", min_length=1, max_length=100)]
+    name: Annotated[
+        str, about("name of the alert", min_length=1, max_length=100, form=forms.ALERT_NAME)
+    ]
     url: Annotated[
         str,
         about(
@@ -744,18 +789,29 @@ class RouteSettings(Section, frozen=True):
     """[[routes]]: first match wins, in the order written."""
 
     id: Annotated[
-        str, about("required; name of the route, shown on records", min_length=1, max_length=128)
+        str,
+        about(
+            "required; name of the route, shown on records",
+            min_length=1,
+            max_length=128,
+            form=forms.ROUTE_ID,
+        ),
     ]
     upstream: Annotated[
         str,
         about("required; http://…, https://…, with a path: put before each target; or unix:/path"),
     ]
-    path: Annotated[str, about("prefix of the raw path")] = "/"
-    host: Annotated[str, about("only requests for this host; empty: all")] = ""
+    path: Annotated[str, about("prefix of the raw path", form=forms.PATH)] = "/"
+    host: Annotated[
+        str, about("only requests for this host; empty: all", form=forms.RECEIVED_HOST)
+    ] = ""
     strip_prefix: Annotated[bool, about("remove `path` before forwarding")] = False
     upstream_host: Annotated[
         str,
-        about("Host sent upstream; empty: the client's (http, unix) or the upstream's own (https)"),
+        about(
+            "Host sent upstream; empty: the client's (http, unix) or the upstream's own (https)",
+            form=forms.SENT_HOST,
+        ),
     ] = ""
     service: Annotated[
         str, about("service name on records; empty: in OpenTelemetry sidelog", max_length=256)
@@ -785,7 +841,8 @@ class RouteSettings(Section, frozen=True):
         tuple[str, ...],
         about(
             "templates of paths, such as /users/{name}, that endpoints are named by; * at the end "
-            "is anything below; endpoints of other paths are learned"
+            "is anything below; endpoints of other paths are learned",
+            form=forms.TEMPLATE,
         ),
     ] = ()
     """After `load` these include the templates of `openapi`."""
@@ -807,18 +864,24 @@ class RouteSettings(Section, frozen=True):
         str,
         about(
             "request header that names the project, trusted only from trusted_proxies; the "
-            "project of the caller's API key takes precedence"
+            "project of the caller's API key takes precedence",
+            form=forms.HEADER,
         ),
     ] = ""
     user_header: Annotated[
-        str, about("request header that names the user, with the same precedence")
+        str,
+        about("request header that names the user, with the same precedence", form=forms.HEADER),
     ] = ""
     auth: Annotated[
         Literal["off", "optional", "required"],
         about("whether callers need an API key (sidelog keys): off, optional or required"),
     ] = "off"
     key_header: Annotated[
-        str, about("request header with the API key; sidelog's own keys are not forwarded")
+        str,
+        about(
+            "request header with the API key; sidelog's own keys are not forwarded",
+            form=forms.HEADER,
+        ),
     ] = "api-key"
     scope: Annotated[str, about("scope the key needs; empty: any", max_length=128)] = ""
     agent: Annotated[
@@ -976,7 +1039,7 @@ def _shown(value: Any, kind: Any) -> Any:
     if isinstance(value, tuple):
         return tuple(_shown(each, kind) for each in value)
 
-    hide = how_hidden(kind)
+    hide = traits_of(kind).hide
     if hide is None:
         return value
     if isinstance(value, dict):

@@ -13,6 +13,7 @@ from typing import Annotated, Final, Literal, NamedTuple
 
 import msgspec
 
+from proxy.settings import forms
 from proxy.settings.section import Section, about
 
 NAME: Final = "name:"
@@ -27,12 +28,19 @@ class Rule(Section, frozen=True, rename="kebab"):
     """[[redact.rules]]: a kind of secret that is known by its looks; as the built-in rules."""
 
     id: Annotated[
-        str, about("required; name of the rule, in small letters with hyphens, shown on records")
+        str,
+        about(
+            "required; name of the rule, in small letters with hyphens, shown on records",
+            form=forms.RULE_ID,
+        ),
     ]
     of: Annotated[str, about("required; whose it is, or what", min_length=1, max_length=200)]
     literals: Annotated[
         tuple[str, ...],
-        about("required; one of them is in each match: 2 to 64 characters of ASCII"),
+        about(
+            "required; one of them is in each match: 2 to 64 characters of ASCII",
+            form=forms.LITERAL,
+        ),
     ]
     regex: Annotated[
         str, about("required; how all of it reads, in the syntax of RE2", min_length=1)
@@ -51,9 +59,12 @@ class Rule(Section, frozen=True, rename="kebab"):
         ),
     ] = ""
     examples: Annotated[
-        tuple[str, ...], about("texts with one: all of each, or what stands between « and »")
+        tuple[str, ...],
+        about("texts with one: all of each, or what stands between « and »", form=forms.example),
     ] = ()
-    no_examples: Annotated[tuple[str, ...], about("texts that look alike and have none")] = ()
+    no_examples: Annotated[
+        tuple[str, ...], about("texts that look alike and have none", form=forms.example)
+    ] = ()
 
 
 class CodeRule(NamedTuple):

@@ -1,16 +1,20 @@
 """Base of all sections, and the declaration of a setting."""
 
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 from urllib.parse import urlsplit
 
 import msgspec
 from msgspec import Meta
 
+from proxy.settings.forms import Form
+
 REDACTED: Final = "[REDACTED]"
 
 Hide = Callable[[str], str]
 """Returns what is shown of a secret."""
+Problem = tuple[str, str]
+"""A dotted setting, and what is wrong with it."""
 
 
 def hidden(text: str) -> str:
@@ -24,35 +28,34 @@ def hidden_path(url: str) -> str:
     return f"{address.scheme}://{address.netloc}/{REDACTED}"
 
 
+class Traits(NamedTuple):
+    """What is declared of a setting, besides its type, bounds and help."""
+
+    form: Form | None = None
+    """What its text, or each text of its list, has to look like."""
+    hide: Hide | None = None
+    """Hides a secret where settings are shown; no message repeats its value."""
+    reads_environment: bool = False
+    """Whether the text `env:NAME` stands for a variable of the environment."""
+
+
 def about(
-    description: str, *, hide: Hide | None = None, reads_environment: bool = False, **bounds: Any
+    description: str,
+    *,
+    form: Form | None = None,
+    hide: Hide | None = None,
+    reads_environment: bool = False,
+    **bounds: Any,
 ) -> Meta:
-    """Return the help of a setting, and the bounds of its value.
-
-    Args:
-        description: The help.
-        hide: Hides a secret where settings are shown; no message repeats its value.
-        reads_environment: Whether the text `env:NAME` stands for a variable of the environment.
-        bounds: Bounds as `msgspec.Meta` has them.
-    """
-    extra = {"hide": hide, "reads_environment": reads_environment}
-    return Meta(description=description, extra=extra, **bounds)
+    """Return the help of a setting, its traits, and the bounds of its value."""
+    traits = Traits(form, hide, reads_environment)
+    return Meta(description=description, extra={"traits": traits}, **bounds)
 
 
-def how_hidden(kind: Any) -> Hide | None:
-    """Return the function that hides a setting of a declared type; None if it is not a secret."""
-    hide: Hide | None = _declared(kind, "hide")
-    return hide
-
-
-def reads_environment(kind: Any) -> bool:
-    """Return whether a setting of a declared type may name a variable of the environment."""
-    return bool(_declared(kind, "reads_environment"))
-
-
-def _declared(kind: Any, name: str) -> Any:
+def traits_of(kind: Any) -> Traits:
+    """Return the traits of a setting by its declared type."""
     metas = getattr(kind, "__metadata__", ())
-    return next((meta.extra[name] for meta in metas if meta.extra), None)
+    return next((meta.extra["traits"] for meta in metas if meta.extra), Traits())
 
 
 class Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

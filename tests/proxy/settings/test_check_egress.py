@@ -25,7 +25,7 @@ def problems(given: dict[str, str]) -> str:
         (ON | {"egress.hosts": '["a.test:443"]'}, "without a port"),
         (ON | {"egress.tunnel": '["http://a"]'}, "without a port"),
         ({"egress.listen": "0.0.0.0:8888"}, "egress.clients: must name who may use"),
-        (ON | {"egress.clients": '["10.0.0.0/99"]'}, "expected an address or a CIDR"),
+        (ON | {"egress.clients": '["10.0.0.0/99"]'}, "expected an address, a CIDR or"),
         (ON | {"egress.upstream_ca": "/no/such/file"}, "No such file"),
         (ON | {"egress.via": "ftp://a"}, "egress.via"),
         (ON | {"egress.http_via": "ftp://a"}, "egress.http_via"),
