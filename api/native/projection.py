@@ -5,6 +5,7 @@ flight has neither end nor duration.
 """
 
 import base64
+import re
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
@@ -16,6 +17,8 @@ from storage.failure_message import error_message
 from storage.record import Body, Payload, Record, Stream, format_id
 from storage.search.subject import readable, split_line
 
+TOKEN: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+"""A method, or the name of a field (RFC 9110 §5.6.2)."""
 _NO_STREAM: Final = Stream(None, None, None, finished=False)
 _UTF8_EDGE_BYTES: Final = 3
 """A window may cut a UTF-8 character: at most this many bytes of it stand at the edge."""

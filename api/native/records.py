@@ -196,7 +196,7 @@ async def get_curl(request: web.Request) -> web.Response:
     record, payload = await find_entry(services, request.match_info["id"])
     is_ours = record.instance == services.instance and record.direction == "in"
     socket = services.data_socket if is_ours else ""
-    return json_response(curl_of(detail_json(record, payload), socket))
+    return json_response(curl_of(record, payload, socket))
 
 
 async def download_har(request: web.Request) -> web.Response:

@@ -20,6 +20,7 @@ from api.http.params import read_json_body
 from api.http.responses import ApiObject, json_response
 from api.native.find import find_entry
 from api.native.projection import (
+    TOKEN,
     exact_target,
     exact_text,
     field_of,
@@ -28,7 +29,7 @@ from api.native.projection import (
     split_head,
 )
 from api.replay.archive import percent_encoded
-from api.replay.request import TOKEN, Given, outgoing_of, refusal_of
+from api.replay.request import Given, outgoing_of, refusal_of
 from api.replay.suite import Recorded
 from api.services import SendAgain, Services, services_of
 from storage.record import Body, Entry, Payload, Record, format_id

@@ -15,7 +15,14 @@ from typing import Any, Final, NamedTuple
 from urllib.parse import quote_plus, unquote_plus
 
 from api.native.files.cut_bodies import describe_loss, sent_text
-from api.native.projection import decode_window, exact_target, exact_text, field_of, split_head
+from api.native.projection import (
+    TOKEN,
+    decode_window,
+    exact_target,
+    exact_text,
+    field_of,
+    split_head,
+)
 from api.replay.archive import percent_encoded
 from api.replay.suite import Recorded
 from storage.grpc import SWITCHING_PROTOCOLS
@@ -45,7 +52,6 @@ CONNECTION_FIELDS: Final = frozenset(
 _REDACTED: Final = re.compile(r"(?:\[|%5B)REDACTED", re.IGNORECASE)
 _COMPACTED: Final = re.compile(rb'\{"omitted": "(?:base64|numbers)"')
 """Marks the place of a payload that was not kept in a body (`proxy/enrich/redact/compact.py`)."""
-TOKEN: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _UNFIT: Final = re.compile(r"[\x00-\x20\x7f]")
 _CONTROL: Final = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 _PARTS: Final = re.compile(r"(?:body|query)(?:\..+)?|path")

@@ -11,15 +11,25 @@ Standard: POSIX shell quoting (XCU 2.2.2), curl(1).
 import base64
 import re
 import shlex
-from collections.abc import Mapping
+from collections.abc import Sequence
 from itertools import groupby
-from typing import Any, Final
+from typing import Final
 
+import msgspec
 import orjson
 
 from api.http.responses import ApiObject
 from api.native.files.cut_bodies import sent_text
-from api.native.projection import exact_head, exact_target, octets_of
+from api.native.projection import (
+    TOKEN,
+    decode_window,
+    exact_target,
+    exact_text,
+    octets_of,
+    split_head,
+)
+from storage.grpc import SWITCHING_PROTOCOLS
+from storage.record import Body, Payload, Record
 
 REDACTED: Final = re.compile(r"\[REDACTED(?::[0-9a-f]+)?\]")
 
@@ -69,36 +79,37 @@ _LEFT_OUT: Final = frozenset(
 )
 """Fields that curl writes itself, or that belong to one connection."""
 _ADDED_BY_CURL: Final = ("user-agent", "accept")
-_TOKEN: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 BODY_FILE: Final = "request-body"
 """File of a body that cannot be part of the command."""
 
 
-def curl_of(record: Mapping[str, Any], socket: str = "") -> CurlLine:
-    """Write the command for a record as `/api/records/{id}` shows it; an event gives an empty
-    command. `socket` is the path of the Unix socket that it came to, if it was one.
+_NOTHING: Final = Payload(b"", b"", None, None)
+
+
+def curl_of(record: Record, payload: Payload | None, socket: str = "") -> CurlLine:
+    """Write the command for a record; an event gives an empty command. `socket` is the path of the
+    Unix socket that it came to, if it was one.
     """
-    if record.get("kind") == "event":
+    if record.kind == "event":
         return CurlLine("", ["an event is no exchange: there is nothing to send"])
-    if record.get("grpc") is not None and not _is_web(record):
-        return grpcurl_of(record, socket)
 
     notes: list[str] = []
-    request = record.get("request") or {"headers": [], "body": None}
-    if record.get("request") is None:
-        notes.append("neither headers nor body were kept (see [capture] level)")
-    line, fields = exact_head(request)
-    headers = [(name, value) for name, value in fields if _TOKEN.fullmatch(name)]
-    if record.get("grpc") is not None and request["body"]:  # of gRPC-Web
-        request = {
-            **request,
-            "body": {**request["body"], "coding": None, "omitted": "its messages are, as JSON"},
-        }
+    sent = payload or _NOTHING
+    line, fields = split_head(sent.request_head, exact_text)
+    if record.grpc is not None and not _is_web(fields):
+        return grpcurl_of(record, fields, sent.request_body, socket)
 
-    prefix, body = _body_words(request["body"], notes)
+    if payload is None:
+        notes.append("neither headers nor body were kept (see [capture] level)")
+    headers = [(name, value) for name, value in fields if TOKEN.fullmatch(name)]
+    content = sent.request_body
+    if record.grpc is not None and content is not None:  # of gRPC-Web
+        content = msgspec.structs.replace(content, coding=None, omitted="its messages are, as JSON")
+
+    prefix, body = _body_words(content, notes)
     if not body and any(name.lower() == "content-length" for name, _ in headers):
         body = ["--data-raw ''"]  # else curl would not say that it is empty
-    if record.get("method") == "HEAD" and body:
+    if record.method == "HEAD" and body:
         notes.append("curl sends no body with HEAD")
         prefix = ""
         body = []
@@ -106,7 +117,8 @@ def curl_of(record: Mapping[str, Any], socket: str = "") -> CurlLine:
     words = ["curl --globoff --path-as-is", *_method_words(record, has_body=bool(body))]
     words += [f"--unix-socket {word(socket)}"] if socket else []
     words += _target_words(record, line, notes)
-    words += _header_words(headers, request["body"], has_body=bool(body), notes=notes)
+    coding = None if content is None else content.coding
+    words += _header_words(headers, coding, has_body=bool(body), notes=notes)
 
     if _is_upgrade(record):
         words += ["--header 'Connection: Upgrade'", "--header 'Upgrade: websocket'"]
@@ -118,47 +130,45 @@ def curl_of(record: Mapping[str, Any], socket: str = "") -> CurlLine:
     return CurlLine(prefix + " \\\n  ".join(words + body), notes)
 
 
-def _is_upgrade(record: Mapping[str, Any]) -> bool:
-    return (record.get("outcome") or "").startswith("upgraded") or record.get("status") == 101
+def _is_upgrade(record: Record) -> bool:
+    return record.outcome.startswith("upgraded") or record.status == SWITCHING_PROTOCOLS
 
 
-def _is_web(record: Mapping[str, Any]) -> bool:
+def _is_web(fields: Sequence[Sequence[str]]) -> bool:
     """Whether a call is gRPC-Web, which grpcurl does not speak; curl sends the kept body."""
-    headers = (record.get("request") or {}).get("headers") or ()
     return any(
-        name.lower() == "content-type" and "grpc-web" in value.lower() for name, value in headers
+        name.lower() == "content-type" and "grpc-web" in value.lower() for name, value in fields
     )
 
 
 _VERSIONS: Final = {"1.0": "--http1.0", "2": "--http2"}
 
 
-def _method_words(record: Mapping[str, Any], *, has_body: bool) -> list[str]:
-    method = record.get("method") or "GET"
-    version = "" if _is_upgrade(record) else record.get("http_version") or ""
+def _method_words(record: Record, *, has_body: bool) -> list[str]:
+    method = record.method or "GET"
+    version = "" if _is_upgrade(record) else record.http_version or ""
     words = [_VERSIONS.get(version, "--http1.1")]
-    if words == ["--http2"] and record.get("scheme") != "https":
+    if words == ["--http2"] and record.scheme != "https":
         words = ["--http2-prior-knowledge"]
     if method == "HEAD":
         words.append("--head")
-    elif method != ("POST" if has_body else "GET") and _TOKEN.fullmatch(method):
+    elif method != ("POST" if has_body else "GET") and TOKEN.fullmatch(method):
         words.append(f"--request {word(method)}")
 
     return words
 
 
-def _target_words(record: Mapping[str, Any], line: str | None, notes: list[str]) -> list[str]:
-    host = record.get("host") or "127.0.0.1"
-    path = record.get("path") or "/"
-    query = record.get("query")
+def _target_words(record: Record, line: str | None, notes: list[str]) -> list[str]:
+    host = record.host or "127.0.0.1"
+    path = record.path or "/"
 
-    target = exact_target(line) or (path if query is None else f"{path}?{query}")
+    target = exact_target(line) or (path if record.query is None else f"{path}?{record.query}")
     if REDACTED.search(host + target):
         notes.append("the URL held a secret: replace REDACTED in it")
         host = REDACTED.sub("REDACTED", host)
         target = REDACTED.sub("REDACTED", target)
 
-    base = f"{record.get('scheme') or 'http'}://{host}"
+    base = f"{record.scheme or 'http'}://{host}"
     if target.startswith("/") and target.isascii():
         return [f"--url {word(base + target)}"]
 
@@ -168,17 +178,15 @@ def _target_words(record: Mapping[str, Any], line: str | None, notes: list[str])
 
 def _header_words(
     headers: list[tuple[str, str]],
-    body: Mapping[str, Any] | None,
+    coding: str | None,
     *,
     has_body: bool,
     notes: list[str],
 ) -> list[str]:
     words = []
     names = {name.lower() for name, _ in headers}
-    is_decoded = bool(body and body["coding"])
-
     for name, value in headers:
-        if name.lower() in _LEFT_OUT or (is_decoded and name.lower() == "content-encoding"):
+        if name.lower() in _LEFT_OUT or (coding and name.lower() == "content-encoding"):
             continue
         if REDACTED.search(value):
             notes.append(f"{name} held a secret: replace <{name}>")
@@ -189,34 +197,35 @@ def _header_words(
         words.append("--compressed")
     added = (*_ADDED_BY_CURL, "content-type") if has_body else _ADDED_BY_CURL
     words += [f"--header {word(f'{name}:')}" for name in added if name not in names]
-    if is_decoded:
-        notes.append(f"the body was sent as {(body or {})['coding']} and is sent decoded")
+    if coding:
+        notes.append(f"the body was sent as {coding} and is sent decoded")
     return words
 
 
-def _body_words(body: Mapping[str, Any] | None, notes: list[str]) -> tuple[str, list[str]]:
+def _body_words(body: Body | None, notes: list[str]) -> tuple[str, list[str]]:
     """Return the words for the body, inline or piped; an incomplete body is left to a file."""
-    if not body or not body["size"]:
+    if body is None or not body.size:
         return "", []
-    if body["omitted"] or body["truncated"]:
-        why = f"was not kept ({body['omitted']})" if body["omitted"] else "was kept in part only"
-        notes.append(f"the body of {body['size']} bytes {why}: put it into the file {BODY_FILE}")
+    if body.omitted or body.truncated:
+        why = f"was not kept ({body.omitted})" if body.omitted else "was kept in part only"
+        notes.append(f"the body of {body.size} bytes {why}: put it into the file {BODY_FILE}")
         return "", [f"--data-binary @{BODY_FILE}"]
 
-    if body["encoding"] == "base64":
-        return _piped(base64.b64decode(body["head"]))
-    if charset := body.get("charset"):
-        return _piped(sent_text(body["head"], charset))
+    text = decode_window(body.head)
+    if text is None:
+        return _piped(body.head)
+    if body.charset:
+        return _piped(sent_text(text, body.charset))
 
-    if body["coding"] is None and len(body["head"].encode()) != body["size"]:
+    if body.coding is None and len(body.head) != body.size:
         notes.append("secrets were removed from the body; this is not the original")
-    elif REDACTED.search(body["head"]):
+    elif REDACTED.search(text):
         notes.append("the body held a secret: replace [REDACTED]")
 
-    if "\0" in body["head"]:  # which no argument can hold
-        return _piped(body["head"].encode())
+    if "\0" in text:  # which no argument can hold
+        return _piped(body.head)
 
-    return "", [f"--data-raw {word(body['head'])}"]
+    return "", [f"--data-raw {word(text)}"]
 
 
 def _piped(body: bytes) -> tuple[str, list[str]]:
@@ -229,13 +238,14 @@ _OWN: Final = frozenset(
 """Fields that grpcurl writes itself, in addition to those of gRPC."""
 
 
-def grpcurl_of(record: Mapping[str, Any], socket: str) -> CurlLine:
-    """Write the command for the record of a call as `/api/records/{id}` shows it; see `curl_of`."""
+def grpcurl_of(
+    record: Record, fields: Sequence[Sequence[str]], body: Body | None, socket: str
+) -> CurlLine:
+    """Write the command for the record of a call, given its header fields; see `curl_of`."""
     notes: list[str] = []
-    request = record.get("request") or {"headers": [], "body": None}
-    words = ["grpcurl", *([] if record.get("scheme") == "https" else ["-plaintext"])]
+    words = ["grpcurl", *([] if record.scheme == "https" else ["-plaintext"])]
 
-    for name, value in exact_head(request)[1]:
+    for name, value in fields:
         if name.lower() in _OWN or name.lower().startswith(("grpc-", "x-grpc-web")):
             continue
         if REDACTED.search(value):
@@ -243,35 +253,34 @@ def grpcurl_of(record: Mapping[str, Any], socket: str) -> CurlLine:
             value = REDACTED.sub(f"<{name}>", value)
         words.append(f"-H {word(f'{name}: {value}')}")
 
-    if timeout_us := record["grpc"]["timeout_us"]:
-        words.append(f"-max-time {timeout_us / 1_000_000:g}")
-    if messages := _messages(request["body"], notes):
+    if record.grpc is not None and record.grpc.timeout_us:
+        words.append(f"-max-time {record.grpc.timeout_us / 1_000_000:g}")
+    if messages := _messages(body, notes):
         words.append(f"-d {word(messages)}")
-    host = record.get("host") or "127.0.0.1"
+    host = record.host or "127.0.0.1"
     if ":" not in host.rpartition("]")[2]:
-        host += ":443" if record.get("scheme") == "https" else ":80"
+        host += ":443" if record.scheme == "https" else ":80"
     if socket:
         words.append(f"-unix -authority {word(host)}")
         host = socket
     if host.startswith("-"):  # as a name may, which would be an option
         words.append("--")
-    words += [word(host), word((record.get("path") or "/").removeprefix("/"))]
+    words += [word(host), word((record.path or "/").removeprefix("/"))]
     return CurlLine(" \\\n  ".join(words), notes)
 
 
-def _messages(body: Mapping[str, Any] | None, notes: list[str]) -> str:
+def _messages(body: Body | None, notes: list[str]) -> str:
     """Return the messages as grpcurl reads them, one after the other."""
-    if not body or not body["size"]:
+    if body is None or not body.size:
         return ""
-    if body["omitted"] or body["truncated"]:
+    if body.omitted or body.truncated:
         notes.append(
-            f"the messages, {body['size']} bytes, were not kept, or in part only: put them behind "
-            "-d"
+            f"the messages, {body.size} bytes, were not kept, or in part only: put them behind -d"
         )
         return ""
 
     try:
-        messages = orjson.loads(body["head"])
+        messages = orjson.loads(body.head)
     except orjson.JSONDecodeError:
         messages = None
 

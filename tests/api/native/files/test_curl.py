@@ -1,6 +1,5 @@
 """The curl line of a record sends what was recorded, and says what it cannot."""
 
-import base64
 import http.server
 import shlex
 import subprocess
@@ -8,11 +7,13 @@ import threading
 from collections.abc import Iterator
 from typing import Any
 
+import msgspec
 import pytest
 
 from api.native.files.curl import curl_of
-from api.native.projection import message_json
 from proxy.process.terminal import visible
+from storage.record import Body, Payload, Record
+from tests.storage.samples import make_record
 from tests.support.cases import each_of
 from tests.support.programs import PROGRAM_S, find
 
@@ -21,26 +22,27 @@ HOSTILE = (
 )  # fmt: skip
 
 
-def body(**changes: Any) -> dict[str, Any]:
-    """A whole body of text as the API shows one."""
-    text = changes.get("head", "")
-    whole = {"encoding": "utf-8", "head": text, "tail": "", "size": len(text.encode())}
-    return {**whole, "truncated": False, "coding": None, "omitted": None, **changes}
+Shown = tuple[Record, Payload | None]
+
+
+def body(content: str | bytes = "", **changes: Any) -> Body:
+    """A whole body."""
+    raw = content.encode() if isinstance(content, str) else content
+    return msgspec.structs.replace(Body(raw, b"", len(raw), False, None, None), **changes)
 
 
 def record(
-    headers: list[list[str]] | None = None, content: dict[str, Any] | None = None, **changes: Any
-) -> Any:
-    """A record as the API shows one."""
-    shown: dict[str, Any] = {
-        "kind": "exchange",
-        "method": "GET",
-        "scheme": "http",
-        "host": "app",
-        "path": "/p",
-    }
-    shown |= {"query": None, "http_version": "1.1", "outcome": "ok", "status": 200}
-    return shown | {"request": {"headers": headers or [], "body": content}} | changes
+    headers: list[list[str]] | None = None,
+    content: Body | None = None,
+    head: bytes | None = None,
+    **changes: Any,
+) -> Shown:
+    """A record of a request with some headers, or with a head as it was stored."""
+    if head is None:
+        lines = [f"{name}: {value}" for name, value in headers or []]
+        head = "\r\n".join(["GET /p HTTP/1.1", *lines]).encode()
+    made = make_record(**({"host": "app", "path": "/p"} | changes))
+    return made, Payload(head, b"", content, None)
 
 
 def _text(raw: bytes) -> str:
@@ -97,9 +99,10 @@ def replay(line: str) -> dict[str, Any]:
     return Heard.last
 
 
-def arrived(server: str, shown: Any) -> dict[str, Any]:
+def arrived(server: str, shown: Shown) -> dict[str, Any]:
     """Replay a record of which nothing is missing."""
-    line = curl_of({**shown, "host": server})
+    shown[0].host = server
+    line = curl_of(*shown)
     assert line.notes == []
     return replay(line.command)
 
@@ -111,7 +114,7 @@ def test_values_arrive_as_they_were(server: str, value: str) -> None:
     """
     headers = [["x-value", value.strip()], ["user-agent", "mine/1"], ["content-type", "text/plain"]]
     query = "a=" + value.translate(str.maketrans(" \tü€", "++++"))
-    got = arrived(server, record(headers, body(head=value + "\r\nend"), method="POST", query=query))
+    got = arrived(server, record(headers, body(value + "\r\nend"), method="POST", query=query))
     assert got["line"] == f"POST /p?{query} HTTP/1.1"
     assert got["body"].decode() == value + "\r\nend"
     assert ["x-value", value.strip()] in got["headers"]
@@ -123,8 +126,7 @@ def test_octets_beyond_ascii_arrive_as_they_were(server: str) -> None:
         b"GET /p HTTP/1.1\r\nX-A: caf\xe9\r\nX-B: caf\xc3\xa9\r\nX-C: '\xff\x80\"$(a)\r\nX-D: "
         b"\xe9[REDACTED]\r\n"
     )
-    shown = {**record(), "request": message_json(head, None, b"")}
-    line = curl_of({**shown, "host": server})
+    line = curl_of(*record(head=head, host=server))
     assert line.command.replace("\n", "").isprintable()
     got = dict(replay(line.command)["headers"])
     assert (got["X-A"], got["X-B"], got["X-C"], got["X-D"]) == (
@@ -135,9 +137,7 @@ def test_octets_beyond_ascii_arrive_as_they_were(server: str) -> None:
 def test_octets_of_a_target_arrive_as_they_were(server: str) -> None:
     """As text in UTF-8 does."""
     head = b"GET /caf\xe9?q=\xe9'&u=\xc3\xa9 HTTP/1.1\r\n"
-    shown = record(path="/caf%E9", query="q=%E9'&u=%C3%A9") | {
-        "request": message_json(head, None, b"")
-    }
+    shown = record(head=head, path="/caf%E9", query="q=%E9'&u=%C3%A9")
     line = arrived(server, shown)["line"]
     assert line.encode("latin-1") == b"GET /caf\xe9?q=\xe9'&u=\xc3\xa9 HTTP/1.1"
 
@@ -157,10 +157,8 @@ def test_a_target_that_is_no_path_arrives(server: str) -> None:
 
 
 @pytest.mark.parametrize("method", ["PUT", "POST", "PATCH", "DELETE", "GET"])
-@pytest.mark.parametrize("content", [None, body(head="")])
-def test_an_empty_body_arrives_as_one(
-    server: str, method: str, content: dict[str, Any] | None
-) -> None:
+@pytest.mark.parametrize("content", [None, body()])
+def test_an_empty_body_arrives_as_one(server: str, method: str, content: Body | None) -> None:
     """What was said to be empty is said so again, and gets no type."""
     got = arrived(server, record([["content-length", "0"]], content, method=method))
     assert got["line"].startswith(f"{method} ")
@@ -169,7 +167,7 @@ def test_an_empty_body_arrives_as_one(
 
 def test_a_head_request_has_no_body() -> None:
     """curl cannot send one with it, and the note says so."""
-    line = curl_of(record([["content-length", "1"]], body(head="x"), method="HEAD"))
+    line = curl_of(*record([["content-length", "1"]], body("x"), method="HEAD"))
     assert ("--data-raw" in line.command, line.notes) == (False, ["curl sends no body with HEAD"])
 
 
@@ -192,8 +190,8 @@ def test_repeated_and_empty_headers_arrive(server: str) -> None:
 def test_bytes_arrive(server: str) -> None:
     """A body that is no text is sent as its bytes."""
     raw = bytes(range(256))
-    content = body(encoding="base64", head=base64.b64encode(raw).decode(), size=256)
-    assert arrived(server, record([["content-type", "x/y"]], content, method="PUT"))["body"] == raw
+    shown = record([["content-type", "x/y"]], body(raw), method="PUT")
+    assert arrived(server, shown)["body"] == raw
 
 
 @pytest.mark.parametrize(
@@ -202,19 +200,19 @@ def test_bytes_arrive(server: str) -> None:
 )
 def test_a_text_arrives_in_its_charset(server: str, charset: str, raw: bytes) -> None:
     """As it was sent, a byte order mark included."""
-    content = body(head=raw.decode(charset), size=len(raw), charset=charset)
+    content = body(raw.decode(charset), size=len(raw), charset=charset)
     assert arrived(server, record(content=content, method="POST"))["body"] == raw
 
 
 def test_a_text_with_nul_arrives(server: str) -> None:
     """No argument of a command can hold that byte, so it is sent as bytes are."""
-    got = arrived(server, record(content=body(head="a\0b\n\0"), method="POST"))
+    got = arrived(server, record(content=body("a\0b\n\0"), method="POST"))
     assert got["body"] == b"a\0b\n\0"
 
 
 def test_a_secret_beside_nul_is_said() -> None:
     """What cannot be seen in the line has its note all the same."""
-    line = curl_of(record(content=body(head="\0[REDACTED]"), method="POST"))
+    line = curl_of(*record(content=body("\0[REDACTED]"), method="POST"))
     assert line.notes == ["the body held a secret: replace [REDACTED]"]
 
 
@@ -233,15 +231,19 @@ def test_an_old_version_stays_old(server: str) -> None:
         ),
         (record(query="key=[REDACTED:1a2b]"), "http://app/p?key=REDACTED", "URL held a secret"),
         (
-            record(content=body(head='{"k": "[REDACTED]"}')),
+            record(content=body('{"k": "[REDACTED]"}')),
             '{"k": "[REDACTED]"}',
             "body held a secret",
         ),
-        (record(content=body(head="short", size=99)), "short", "this is not the original"),
-        (record(content=body(head="x", size=99, truncated=True)), "@request-body", "in part only"),
+        (record(content=body("short", size=99)), "short", "this is not the original"),
+        (record(content=body("x", size=99, truncated=True)), "@request-body", "in part only"),
         (record(content=body(size=99, omitted="level")), "@request-body", "not kept (level)"),
-        (record(content=body(head="x", coding="gzip", size=21)), "--data-raw x", "sent as gzip"),
-        (record(request=None), "--url http://app/p", "neither headers nor body"),
+        (record(content=body("x", coding="gzip", size=21)), "--data-raw x", "sent as gzip"),
+        (
+            (make_record(host="app", path="/p"), None),
+            "--url http://app/p",
+            "neither headers nor body",
+        ),
         (record(status=101, outcome="ok"), "--url http://app/p", "upgraded"),
         (record(status=101, http_version="2"), "--http1.1 --url http://app/p", "upgraded"),
         (
@@ -251,31 +253,29 @@ def test_an_old_version_stays_old(server: str) -> None:
         ),
     ],
 )
-def test_what_is_missing_is_marked_and_said(shown: Any, words: str, note: str) -> None:
+def test_what_is_missing_is_marked_and_said(shown: Shown, words: str, note: str) -> None:
     """A secret is a placeholder, a cut body a file, and each has its note."""
-    line = curl_of(shown)
+    line = curl_of(*shown)
     assert words in " ".join(shlex.split(line.command.replace("\\\n", "")))
     assert any(note in text for text in line.notes), line.notes
 
 
 def test_a_coding_that_was_undone_is_not_claimed() -> None:
     """A body that is sent decoded has no Content-Encoding."""
-    shown = record(
-        [["Content-Encoding", "gzip"]], body(head="x", coding="gzip", size=21), method="POST"
-    )
-    assert "ncoding" not in curl_of(shown).command
+    shown = record([["Content-Encoding", "gzip"]], body("x", coding="gzip", size=21), method="POST")
+    assert "ncoding" not in curl_of(*shown).command
 
 
 def test_an_answer_is_asked_for_in_codings_curl_can_undo() -> None:
     """Accept-Encoding becomes --compressed, so that the terminal gets text."""
-    command = curl_of(record([["Accept-Encoding", "gzip, zstd"]])).command
+    command = curl_of(*record([["Accept-Encoding", "gzip, zstd"]])).command
     assert "--compressed" in command
     assert "zstd" not in command
 
 
 def test_an_event_is_no_exchange() -> None:
     """There is no command for it."""
-    line = curl_of({"kind": "event"})
+    line = curl_of(make_record(kind="event"), None)
     assert line.command == ""
     assert line.notes
 
@@ -286,9 +286,9 @@ def test_the_line_itself_is_safe_to_show() -> None:
     """
     hostile = "\x1b]0;pwned\x07\x1b[2J\r\x9b\u202e\x7f"
     line = curl_of(
-        record(
+        *record(
             [["x", hostile]],
-            body(head=hostile),
+            body(hostile),
             method="POST",
             path=f"/{hostile}",
             query=hostile,

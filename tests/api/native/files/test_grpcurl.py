@@ -6,7 +6,6 @@ import shlex
 from typing import Any
 
 from api.native.files.curl import curl_of
-from api.native.projection import detail_json
 from storage.grpc import Grpc
 from storage.record import Body, Payload
 from tests.api.samples import make_record
@@ -22,7 +21,7 @@ def line(body: Body | None, **changes: Any) -> tuple[list[str], list[str]]:
     """Return the words of the command, and its notes."""
     more = {"host": "api.test", "path": "/shop.Cart/Add"} | changes
     record = make_record(1, method="POST", grpc=Grpc(0, timeout_us=2_000_000), **more)
-    made = curl_of(detail_json(record, Payload(HEAD, b"", body, None)))
+    made = curl_of(record, Payload(HEAD, b"", body, None))
     return shlex.split(made.command.replace("\\\n", "")), made.notes
 
 
@@ -58,12 +57,9 @@ def test_grpc_web_is_left_to_curl() -> None:
     """Which grpcurl does not speak, and whose body has to be given: it is stored as JSON."""
     record = make_record(1, method="POST", path="/shop.Cart/Add", grpc=Grpc(0))
     head = HEAD.replace(b"application/grpc", b"application/grpc-web+proto")
-    assert curl_of(detail_json(record, Payload(head, b"", None, None))).command.startswith("curl ")
-    made = curl_of(
-        detail_json(
-            record, Payload(head, b"", Body(b'[{"1":"a"}]', b"", 8, False, "protobuf", None), None)
-        )
-    )
+    assert curl_of(record, Payload(head, b"", None, None)).command.startswith("curl ")
+    body = Body(b'[{"1":"a"}]', b"", 8, False, "protobuf", None)
+    made = curl_of(record, Payload(head, b"", body, None))
     assert "--data-binary @request-body" in made.command
     assert (
         "8 bytes was not kept (its messages are, as JSON): put it into the file request-body"
