@@ -6,14 +6,14 @@ ranges read few rows. Further pairs of tables have other columns, to keep them s
 key and method, the dimensions that make most rows, and has status and error type instead. Others
 leave out the key and have the endpoint, or leave out both and have the host, the called model, or
 the user. All have the weight in their key, too, and count stored records. Records are added up in
-memory, and a backend merges the sums into hours in its transaction. The database folds a past hour
-into its day; records that come later for it are added to both: 50 instead of 90 us of CPU for a
-record that needs new rows (bench.micro.sqlite_write, varied).
+memory, and a backend merges the sums into hours in a transaction: that of the batch, or in SQLite a
+later one. The database folds a past hour into its day; records that come later for it are added to
+both: 50 instead of 90 us of CPU for a record that needs new rows (bench.micro.sqlite_write, varied).
 
-Invariant: a rollup row is the exact sum of the committed records of its hour (or of the folded
-hours of its day) and dimensions, without those that retention and erasure removed; minima and
-maxima of latencies include removed records. In one hour `MAX_VALUES` values of a dimension have
-separate counts, and all further ones count as `OTHER`.
+Invariant: a rollup row is the exact sum of the counted records of its hour (or of the folded hours
+of its day) and dimensions, without those that retention and erasure removed; minima and maxima of
+latencies include removed records. In one hour `MAX_VALUES` values of a dimension have separate
+counts, and all further ones count as `OTHER`.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence

@@ -6,7 +6,7 @@ and dimensions, and a backend merges the sums in its transaction. They are few, 
 of days. The rollup has the records of LLM calls, and records with a model but no provider: those
 are not calls, but are counted by model.
 
-Invariant: a row of the rollup is the exact sum of the committed LLM calls of its hour and
+Invariant: a row of the rollup is the exact sum of the counted LLM calls of its hour and
 dimensions, without those that retention and erasure removed; cost is in billionths of a dollar.
 """
 

@@ -10,14 +10,27 @@ back. A store in memory has only the write connection, and reads wait for it.
 import asyncio
 import sqlite3
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Final, Self, TypeVar
 
 from storage.base import READERS
-from storage.errors import StorageDamaged, StorageRejected, StorageUnavailable
+from storage.errors import StorageDamaged, StorageError, StorageRejected, StorageUnavailable
 from storage.purge import Erased, Purged, RetentionState, Slice, Trimmed
-from storage.query import Durability, Filter
+from storage.query import (
+    CountQuery,
+    Durability,
+    FacetQuery,
+    Filter,
+    HistogramQuery,
+    Query,
+    SeriesQuery,
+    StatsQuery,
+    StorageInfo,
+    SummaryQuery,
+    TopQuery,
+)
 from storage.record import Batch, Position
 from storage.relational.facet_counts import KnownCounts
 from storage.relational.session import run_sync
@@ -29,6 +42,7 @@ from storage.relational.upkeep.trim import trim
 from storage.relational.upkeep.turn import Turn
 from storage.relational.writes.remembered import Names
 from storage.sqlite.connection import Budget, Connection, connect, snapshot, transaction
+from storage.sqlite.counting import MAX_UNCOUNTED, count_rows, has_uncounted
 from storage.sqlite.journal import Journal, journal_left_alone
 from storage.sqlite.readers import Readers
 from storage.sqlite.reserve import Reserve, is_without_room
@@ -49,6 +63,16 @@ BUSY_TIMEOUT_S: Final = 2.0
 """Longest wait for another process that writes to the file, before the batch is refused as
 unavailable.
 """
+_FIGURES: Final = (
+    CountQuery,
+    StatsQuery,
+    FacetQuery,
+    HistogramQuery,
+    SummaryQuery,
+    TopQuery,
+    SeriesQuery,
+)
+"""Queries that are answered from rollups."""
 
 
 class SqliteStorage(RelationalStorage[SqliteUpkeep]):
@@ -65,6 +89,7 @@ class SqliteStorage(RelationalStorage[SqliteUpkeep]):
         max_bytes: int,
         reserve: Reserve,
         batches: BatchStore,
+        uncounted: int,
     ) -> None:
         super().__init__(
             "memory" if path is None else "sqlite", str(path or "memory:"), schema_version
@@ -84,6 +109,9 @@ class SqliteStorage(RelationalStorage[SqliteUpkeep]):
         self._names = Names()
         self._known_counts = KnownCounts()
         self._slices = 0
+        self._uncounted = uncounted
+        """Rows that the rollups do not count yet; the most there may be, until they are counted."""
+        self._counting_warning = ""
 
     @classmethod
     async def open(
@@ -98,8 +126,8 @@ class SqliteStorage(RelationalStorage[SqliteUpkeep]):
         max_bytes: int = 0,
         has_reserve: bool = False,
     ) -> Self:
-        """Open a file, and create or migrate it. If `is_read_only`, it must exist and is not
-        changed.
+        """Open a file, and create or migrate it. If `is_read_only`, it must exist, and nothing is
+        changed but its rollups, should a killed process have left rows that they do not count.
 
         With a size cap (`max_bytes`) the journal is kept short against it; the caller enforces the
         cap with `trim`. With a reserve the store can be opened, and records can be deleted, on a
@@ -128,26 +156,57 @@ class SqliteStorage(RelationalStorage[SqliteUpkeep]):
                 raise StorageDamaged(f"sqlite: the file is damaged: {error}") from error
             raise
 
+        if is_read_only and await connections[0].run(has_uncounted):
+            # Where the file must not be written, figures lack these rows, at most `MAX_UNCOUNTED`
+            # and a batch.
+            with suppress(StorageError):
+                async with await cls.open(path, busy_timeout_s=busy_timeout_s):
+                    pass
+
         await asyncio.to_thread(reserve.take)
         if path is None:
             connections *= 2  # The only connection does the upkeep as well.
         writer, *others, upkeep = connections
         batches = await writer.run(BatchStore)
         return cls(
-            path, writer, others, upkeep, schema_version, read_budget_s, max_bytes, reserve, batches
+            path,
+            writer,
+            others,
+            upkeep,
+            schema_version,
+            read_budget_s,
+            max_bytes,
+            reserve,
+            batches,
+            0 if is_read_only else MAX_UNCOUNTED,
         )
 
     async def commit(self, batch: Batch) -> int:
         def store(connection: sqlite3.Connection) -> int:
             self._reserve.check(connection)
             try:
-                return self._batches.store(batch)
+                last_seq = self._batches.store(batch)
             except sqlite3.OperationalError as error:
                 if is_without_room(error):
                     self._reserve.make_room(connection)
                 raise
 
-        return await self._change(store)
+            self._uncounted += len(batch.entries)
+            return last_seq
+
+        last_seq = await self._change(store)
+        if self._uncounted >= MAX_UNCOUNTED:
+            await self._count_soon()
+        return last_seq
+
+    async def read(self, query: Query[T]) -> T:
+        if isinstance(query, _FIGURES):
+            await self._count_soon()
+        return await super().read(query)
+
+    async def info(self) -> StorageInfo:
+        await self._count_soon()
+        return await super().info()
 
     async def positions(self, instance: str) -> dict[bytes, Position]:
         return await self._writer.run(lambda connection: read_positions(connection, instance))
@@ -175,7 +234,7 @@ class SqliteStorage(RelationalStorage[SqliteUpkeep]):
 
     @property
     def warning(self) -> str:
-        return self._journal.warning
+        return self._journal.warning or self._counting_warning
 
     async def is_in_place(self) -> bool:
         return (
@@ -202,6 +261,7 @@ class SqliteStorage(RelationalStorage[SqliteUpkeep]):
         return erased
 
     async def close(self) -> None:
+        await self._count_soon()
         for connection in (*self._readers, self._upkeep, self._writer):
             await connection.finish()
 
@@ -225,7 +285,7 @@ class SqliteStorage(RelationalStorage[SqliteUpkeep]):
             return erase_slice(session, filter, from_seq, max_rows)
 
         try:
-            return await self._change(partial(self._spend, partial(self._transact, work)))
+            return await self._change(partial(self._remove, work))
         except StorageUnavailable as error:
             if max_rows == 1 or not is_without_room(error):
                 raise
@@ -251,11 +311,12 @@ class SqliteStorage(RelationalStorage[SqliteUpkeep]):
         back.
         """
 
+        def timed(session: SqliteUpkeep) -> Awaitable[T]:
+            return work(session, Turn(max_items, seconds, lambda: self._writer.is_wanted))
+
         def do(connection: sqlite3.Connection) -> T:
-            turn = Turn(max_items, seconds, lambda: self._writer.is_wanted)
             with journal_left_alone(connection):
-                slice_ = partial(self._transact, lambda session: work(session, turn))
-                return self._spend(slice_, connection)
+                return self._remove(timed, connection)
 
         return await self._change(do)
 
@@ -288,6 +349,31 @@ class SqliteStorage(RelationalStorage[SqliteUpkeep]):
         if self._reserve.is_given_up:
             self._reserve.make_room(connection)
         return done
+
+    async def _count_soon(self) -> None:
+        """Count the newest rows, or warn that figures are without them: rows are stored in any case."""
+        if not self._uncounted:
+            return
+        try:
+            await self._change(self._count)
+            self._counting_warning = ""
+        except StorageError as error:
+            self._counting_warning = f"figures are without the newest records: {error}"
+
+    def _count(self, connection: sqlite3.Connection) -> None:
+        """Have the rollups count all rows, in transactions of their own."""
+        while self._uncounted and self._transact(count_rows, connection):
+            pass
+        self._uncounted = 0
+
+    def _remove(
+        self, work: Callable[[SqliteUpkeep], Awaitable[T]], connection: sqlite3.Connection
+    ) -> T:
+        """Run a transaction that removes rows, and may use the reserve of a full disk for it. The
+        rollups count all rows before, since those that are removed are subtracted.
+        """
+        self._spend(self._count, connection)
+        return self._spend(partial(self._transact, work), connection)
 
     def _transact(
         self, work: Callable[[SqliteUpkeep], Awaitable[T]], connection: sqlite3.Connection

@@ -28,7 +28,7 @@ from storage.sqlite.connection import ID_AMONG, Budget, number_list
 from storage.sqlite.rollups import ROLLUPS
 from storage.sqlite.session import SqliteSession
 from storage.sqlite.unused_texts import UnusedTexts
-from storage.sqlite.write import BatchStore
+from storage.sqlite.write import BatchStore, Uncounted
 
 PURGE_S: Final = 0.004
 """Time that a slice of retention works before it commits; syncing its writes takes about as long
@@ -78,6 +78,12 @@ class SqliteUpkeep(SqliteSession):
     @property
     def usage_limits(self) -> ValueLimits:
         return self._batches.usage_limits
+
+    def take_uncounted(self) -> Uncounted | None:
+        """Hand over the sums of the rows that this process has stored since it last did so."""
+        uncounted = self._batches.uncounted
+        self._batches.uncounted = None
+        return uncounted
 
     async def used_bytes(self) -> int:
         return int(self.connection.execute(_USED).fetchone()[0])

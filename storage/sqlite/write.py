@@ -1,5 +1,5 @@
-"""Store one batch in one transaction: rows, payloads, rollups and positions become visible together
-or not at all.
+"""Store one batch in one transaction: rows, payloads and positions become visible together or not
+at all. Rollups follow later (`counting.py`).
 
 It runs in the write connection's thread from BEGIN to COMMIT. Numbers (`seq`, block ids) come from
 counter rows read in the transaction, so a failed batch leaves no gap.
@@ -55,6 +55,27 @@ _UPSERT_POSITION: Final = (
 )
 
 
+class Uncounted:
+    """The sums of committed rows that the rollups do not count yet."""
+
+    def __init__(self, after_seq: int) -> None:
+        """Begin without rows, after the row `after_seq`."""
+        self.after_seq = after_seq
+        self.through_seq = after_seq
+        self.sums = Rollups()
+        self.usage = UsageSums()
+
+    def add(
+        self, records: list[Record], combinations: list[Combination], dictionary: Dictionary
+    ) -> None:
+        """Add the records of the next rows, with their ids."""
+        self.through_seq += len(records)
+        for record, combination in zip(records, combinations, strict=True):
+            self.sums.add(record, combination.rollup, combination.error_type)
+            if is_call(record):
+                self.usage.add(record, dictionary.usage(record, combination))
+
+
 class BatchStore:
     """Stores batches over one connection, one at a time."""
 
@@ -66,6 +87,8 @@ class BatchStore:
         self.limits = ValueLimits()
         """Values that the rollups count separately, as far as known."""
         self.usage_limits = limits()
+        self.uncounted: Uncounted | None = None
+        """The rows that this process has stored since rows were last counted."""
         self._folded_until = 0
 
     def store(self, batch: Batch) -> int:
@@ -73,12 +96,13 @@ class BatchStore:
         batch is stored.
         """
         connection = self._connection
+        combinations: list[Combination] = []
         try:
             self._fold(batch.entries)
             with transaction(connection):
                 last_seq = counter(connection, "last_seq")
                 if batch.entries:
-                    self._insert(batch.entries, last_seq)
+                    combinations = self._insert(batch.entries, last_seq)
                     connection.executemany(
                         _INSERT_CELL, [cell_row(cell, last_seq + 1) for cell in cells_in(batch)]
                     )
@@ -88,9 +112,14 @@ class BatchStore:
             self.forget()
             raise
 
-        for entry in batch.entries:
+        if self.uncounted is None or self.uncounted.through_seq != last_seq:
+            self.uncounted = Uncounted(last_seq)
+        records = [entry.record for entry in batch.entries]
+        self.uncounted.add(records, combinations, self._dictionary)
+
+        for record in records:
             last_seq += 1
-            entry.record.seq = last_seq
+            record.seq = last_seq
         return last_seq
 
     def forget(self) -> None:
@@ -101,6 +130,7 @@ class BatchStore:
         self._growing.forget()
         self.limits.forget()
         self.usage_limits.forget()
+        self.uncounted = None
         self._folded_until = 0
 
     def forget_texts(self) -> None:
@@ -116,9 +146,10 @@ class BatchStore:
             with transaction(self._connection):
                 self._folded_until = run_sync(ROLLUPS.fold(self._statements, until))
 
-    def _insert(self, entries: list[Entry], last_seq: int) -> None:
-        """Store rows, payloads and counts, each step over all entries: 14 instead of 16 us a
-        record.
+    def _insert(self, entries: list[Entry], last_seq: int) -> list[Combination]:
+        """Store rows and payloads, each step over all entries: 14 instead of 16 us a record.
+
+        Returns the ids of each record's texts.
         """
         connection = self._connection
         _check_blocks(connection, self._growing, entries)
@@ -142,10 +173,6 @@ class BatchStore:
         run_sync(calls.merge(self._statements))
         run_sync(calls.insert(self._statements, last_seq + 1))
         run_sync(merge_jobs(self._statements, jobs_of(entries)))
-        counts = Rollups()
-        for record, combination in zip(records, combinations, strict=True):
-            counts.add(record, combination.rollup, combination.error_type)
-        run_sync(ROLLUPS.merge(self._statements, counts, self.limits))
         packer.finish()
         _write_blocks(connection, packer)
         _write_span(connection, records, last_seq + 1)
@@ -153,6 +180,7 @@ class BatchStore:
             "UPDATE meta SET value = ? WHERE name = ?",
             [(last_seq + len(entries), "last_seq"), (packer.last_block, "last_block")],
         )
+        return combinations
 
     def _insert_rows(
         self,
@@ -161,19 +189,16 @@ class BatchStore:
         places: list[tuple[Place, Place]],
         first_seq: int,
     ) -> None:
-        """Store rows by their shape, and count LLM calls."""
+        """Store rows by their shape."""
         dictionary = self._dictionary
         made = plain_rows(dictionary, records, first_seq, combinations, places)
         plain: list[Values] = []
         few: list[Values] = []
         full: list[Values] = []
-        used = UsageSums()
 
-        for record, row, combination in zip(records, made, combinations, strict=True):
+        for record, row in zip(records, made, strict=True):
             if not is_plain(record):
                 full.append([*row, *rare_columns(dictionary, record)])
-                if is_call(record):
-                    used.add(record, dictionary.usage(record, combination))
             elif has_few(record):
                 few.append([*row, *few_columns(dictionary, record)])
             else:
@@ -182,8 +207,6 @@ class BatchStore:
         PLAIN.insert(self._connection, plain)
         FEW.insert(self._connection, few)
         FULL.insert(self._connection, full)
-        if used:
-            run_sync(ROLLUPS.merge_usage(self._statements, used, self.usage_limits, 0))
 
 
 def read_positions(connection: sqlite3.Connection, instance: str) -> dict[bytes, Position]:

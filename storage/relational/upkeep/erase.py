@@ -24,8 +24,8 @@ from storage.relational.upkeep.removal import (
     CONVERSATION,
     HEADS_BLOCK,
     REMOVED,
+    count,
     delete_rows,
-    uncount,
 )
 from storage.relational.upkeep.session import Upkeep
 from storage.relational.writes.packing import COLUMNS
@@ -69,7 +69,7 @@ async def erase_slice(
 
 async def _remove(session: Upkeep, rows: Rows) -> None:
     await session.fetch(session.dialect.change_state("erasures", "{} + 1"))
-    await uncount(session, rows)
+    await count(session, rows, sign=-1)
     seqs = [row[0] for row in rows]
     await drop_holders(session, seqs)
     grown = 0

@@ -1,4 +1,5 @@
-"""Removing rows, with their tool calls, their jobs, and their share of all counts.
+"""Counting stored rows in the rollups, and removing rows with their tool calls, their jobs, and
+their share of all counts.
 
 Invariant: it runs inside a transaction, and afterwards all sums are those of the remaining records.
 A caller that has to change the row of the state does so before, as a batch does. The rows
@@ -30,9 +31,11 @@ _ID: Final = COLUMNS.index("id")
 _INSTANCE: Final = COLUMNS.index("instance")
 
 
-async def uncount(session: Upkeep, rows: Rows) -> list[Record]:
-    """Subtract the counts of rows from the rollups, within the limits by which they were counted;
-    return the rows as records.
+async def count(session: Upkeep, rows: Rows, *, sign: int) -> list[Record]:
+    """Add the counts of rows, given by their columns `REMOVED` or the first of these, to the
+    rollups, or with a sign of -1 subtract them within the limits by which they were counted.
+
+    Returns the rows as records.
     """
     records = await session.records([row[: len(COLUMNS)] for row in rows])
     counts = Rollups()
@@ -47,9 +50,9 @@ async def uncount(session: Upkeep, rows: Rows) -> list[Record]:
             sums.add(record, [row[place] or 0 for place in _USAGE_PLACES])
 
     # In the order of a batch, so that the two cannot wait for each other in a circle.
-    await session.rollups.merge(session, counts, session.limits, sign=-1)
+    await session.rollups.merge(session, counts, session.limits, sign=sign)
     for instance, sums in sorted(used.items()):
-        await session.rollups.merge_usage(session, sums, session.usage_limits, instance, sign=-1)
+        await session.rollups.merge_usage(session, sums, session.usage_limits, instance, sign=sign)
     return records
 
 

@@ -21,8 +21,8 @@ from storage.relational.upkeep.removal import (
     HEADS_BLOCK,
     REMOVED,
     STARTED,
+    count,
     delete_rows,
-    uncount,
 )
 from storage.relational.upkeep.session import Upkeep, first_row, raise_state, rows_within
 from storage.relational.upkeep.turn import Turn
@@ -80,7 +80,7 @@ async def _trim_rows(session: Upkeep, part: Range, rows: Sequence[Any]) -> list[
     records: list[Record] = []
 
     if rows:
-        records = await uncount(session, rows)
+        records = await count(session, rows, sign=-1)
         heads = {row[HEADS_BLOCK] for row in rows}
         bodies = {(row[BODIES_BLOCK], row[CONVERSATION]) for row in rows}
         size = await session.delete_unshared("heads", heads, (), part.last)

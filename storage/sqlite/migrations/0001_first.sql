@@ -639,6 +639,8 @@ CREATE TABLE meta (
 INSERT INTO meta (name, value) VALUES
     ('last_seq', 0),
     ('last_block', 0),
+    -- The rollups count the rows up to it.
+    ('counted_through', 0),
     -- Rows that started before are purged, or will be: no reader sees them any more.
     ('purge_floor_us', 0),
     -- The same for bodies.

@@ -37,6 +37,7 @@ async def test_histograms_of_rows_stay_short(store: SqliteStorage, path: Path) -
     """However many batches add to a row, its histogram is hardly longer than what is put together."""
     for number in range(200):
         await store.commit(make_batch(make_record(duration_us=10 + number % 3, first_byte_us=None)))
+        await store.read(CountQuery(Filter()))
 
     [(durations, first_bytes)] = sums(path, "durations, first_bytes")
     assert sum(unpack_histogram(durations).values()) == 200
