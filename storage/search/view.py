@@ -5,6 +5,7 @@ question, not the answer: it is evaluated whenever it is opened, within the read
 time, so it widens no access.
 """
 
+from collections.abc import Collection
 from typing import Final, Literal
 
 import msgspec
@@ -38,3 +39,18 @@ class View(msgspec.Struct, frozen=True, kw_only=True):
     """Field by which the records are grouped instead of listed."""
     changed_at_us: int = 0
     """When it was saved, Unix µs."""
+
+
+def put_result(names: Collection[str], name: str, replaced: str | None) -> PutView:
+    """Decide whether a view can be stored among those of its scope: in the place of the view
+    `replaced`, or of one with the same name.
+    """
+    if replaced is not None and replaced not in names:
+        return "missing"
+    if replaced not in (None, name) and name in names:
+        return "taken"
+
+    is_new = replaced is None and name not in names
+    if is_new and len(names) >= MAX_VIEWS:
+        return "full"
+    return "stored"

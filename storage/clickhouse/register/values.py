@@ -5,7 +5,7 @@ from typing import Final
 import msgspec
 
 from storage.clickhouse.register.register import Register, encoded
-from storage.search.view import MAX_VIEWS, PutView, View
+from storage.search.view import PutView, View, put_result
 
 _META: Final = "meta/"
 _MARK: Final = "="
@@ -43,19 +43,15 @@ async def put_view(
 ) -> PutView:
     """Store a view in the place of one with the same name, or of the one named `replaced`."""
     encoded(view)
-    gone = view.name if replaced is None else replaced
 
     def decide(before: str) -> tuple[str | None, PutView]:
         views = _views(before)
-        if replaced is not None and replaced not in views:
-            return None, "missing"
-        if replaced is not None and view.name in views and view.name != replaced:
-            return None, "taken"
-        if gone not in views and len(views) >= MAX_VIEWS:
-            return None, "full"
+        result = put_result(views, view.name, replaced)
+        if result != "stored":
+            return None, result
 
-        views.pop(gone, None)
-        return encoded([*views.values(), view]), "stored"
+        views.pop(view.name if replaced is None else replaced, None)
+        return encoded([*views.values(), view]), result
 
     return await register.change(_VIEWS + owner, decide)
 

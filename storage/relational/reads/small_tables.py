@@ -15,7 +15,7 @@ from storage.record import Job
 from storage.relational.by_id import ID_BYTES
 from storage.relational.session import Session
 from storage.relational.sql import MAX_INT, Dialect
-from storage.search.view import MAX_VIEWS, PutView, View
+from storage.search.view import PutView, View, put_result
 
 _COLUMNS: Final[tuple[str, ...]] = ApiKey.__struct_fields__
 _LISTS: Final = ("scopes", "agents")
@@ -140,32 +140,23 @@ async def put_view(
 ) -> PutView:
     """Store a saved view. It takes the place of the view `replaced`, or of one with the same name."""
     names = {known.name for known in await read_views(session, owner)}
-    if replaced is not None:
-        if replaced not in names:
-            return "missing"
-        if view.name in names - {replaced}:
-            return "taken"
+    result = put_result(names, view.name, replaced)
+    if result != "stored":
+        return result
 
-    former = view.name if replaced is None else replaced
-    if former not in names and len(names) >= MAX_VIEWS:
-        return "full"
-
-    await delete_view(session, owner, former)
+    await delete_view(session, owner, view.name if replaced is None else replaced)
     marks = ", ".join(map(session.dialect.placeholder, (1, 2, 3)))
     sql = f"INSERT INTO {session.dialect.schema}views (owner, name, content) VALUES ({marks})"
     await session.fetch(sql, (owner, view.name, msgspec.json.encode(view).decode()))
-    return "stored"
+    return result
 
 
 async def delete_view(session: Session, owner: str, name: str) -> bool:
     """Delete a view; False when there is none."""
     dialect = session.dialect
     where = f"owner = {dialect.placeholder(1)} AND name = {dialect.placeholder(2)}"
-    view = f"{dialect.schema}views WHERE {where}"
-    if not await session.fetch(f"SELECT 1 FROM {view}", (owner, name)):
-        return False
-    await session.fetch(f"DELETE FROM {view}", (owner, name))
-    return True
+    sql = f"DELETE FROM {dialect.schema}views WHERE {where} RETURNING 1"
+    return bool(await session.fetch(sql, (owner, name)))
 
 
 async def read_answers(session: Session, record_id: bytes) -> list[bytes]:
