@@ -195,7 +195,7 @@ async def _server_us(servers: Link | None) -> int:
     """The CPU time of all servers of a ClickHouse, as they count it."""
     if servers is None:
         return 0
-    return sum(rows[0][0] for rows in await servers.fetch_each(_CPU_US, limit_s=DRAIN_S) if rows)
+    return sum(rows[0][0] for rows in await servers.fetch_each(_CPU_US) if rows)
 
 
 async def _opened(options: argparse.Namespace, directory: Path, number: int) -> Sidecar:

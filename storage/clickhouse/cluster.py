@@ -19,7 +19,7 @@ from storage.clickhouse.register.register import Register
 from storage.clickhouse.tables import OWN_RECORDS, Layout, Place, check_tables, make_tables
 from storage.clickhouse.wire.address import Address
 from storage.clickhouse.wire.answers import Away, NotThere
-from storage.clickhouse.wire.link import LIMIT_S, Link, Row, at_once
+from storage.clickhouse.wire.link import Link, Row, at_once
 from storage.errors import StorageMisconfigured, StorageUnavailable
 
 T = TypeVar("T")
@@ -172,7 +172,7 @@ async def _places(reads: Link, hosts: Iterable[str]) -> dict[str, Place]:
     places = {}
 
     async def ask(host: str) -> tuple[str, list[Row] | None]:
-        return host, (await reads.to(host).fetch_each(PLACES, (cluster,), limit_s=LIMIT_S))[0]
+        return host, (await reads.to(host).fetch_each(PLACES, (cluster,)))[0]
 
     for host, rows in await at_once(ask, hosts):
         if rows is not None:
@@ -213,5 +213,5 @@ def _noted(value: str, before: str) -> tuple[str, None]:
 
 async def _row(sql: str, link: Link) -> Row | None:
     with suppress(Away):
-        return (await link.fetch(sql, limit_s=LIMIT_S))[0]
+        return (await link.fetch(sql))[0]
     return None

@@ -16,7 +16,7 @@ from contextlib import suppress
 from typing import Final
 
 from storage.clickhouse.wire.answers import Away
-from storage.clickhouse.wire.link import LIMIT_S, Link, at_once
+from storage.clickhouse.wire.link import Link, at_once
 from storage.errors import StorageUnavailable
 from storage.query import Replica
 
@@ -55,7 +55,7 @@ async def whole_until_s(link: Link, table: str) -> float:
     for pause_s in _LOOK_AGAIN_S:
         await asyncio.sleep(pause_s)
         looked_s = time.monotonic()
-        rows = await link.fetch(sql, limit_s=LIMIT_S)
+        rows = await link.fetch(sql)
         if not rows:
             return asked_s  # the table is not replicated
 
@@ -85,7 +85,7 @@ async def _is_empty(link: Link, path: str) -> bool:
 
     Its positions are then the same as for a log whose first entry, number 0, was not taken yet.
     """
-    [(entries,)] = await link.fetch(_ENTRIES, (f"{path}/log",), limit_s=LIMIT_S)
+    [(entries,)] = await link.fetch(_ENTRIES, (f"{path}/log",))
     return not entries
 
 
@@ -135,8 +135,8 @@ async def look(link: Link) -> list[Replica]:
 async def _look(link: Link) -> Replica:
     host = link.address.hosts[0].partition("://")[2]
     try:
-        [(version,)] = await link.fetch("SELECT version()", limit_s=LIMIT_S)
-        rows = await link.fetch(_STATE, limit_s=LIMIT_S)
+        [(version,)] = await link.fetch("SELECT version()")
+        rows = await link.fetch(_STATE)
     except StorageUnavailable as error:
         return Replica(host=host, reason=str(error))
 

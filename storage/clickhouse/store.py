@@ -31,7 +31,7 @@ from storage.clickhouse.upkeep.state import Upkeep, change_upkeep, read_upkeep
 from storage.clickhouse.upkeep.trim import reclaim, trim
 from storage.clickhouse.wire.address import Address
 from storage.clickhouse.wire.answers import Away, NotThere
-from storage.clickhouse.wire.link import LIMIT_S, RECORDS
+from storage.clickhouse.wire.link import RECORDS
 from storage.clickhouse.writes.batches import BatchStore
 from storage.clickhouse.writes.lanes import Lanes
 from storage.clickhouse.writes.slots import Slots
@@ -258,9 +258,7 @@ class ClickhouseStorage(RelationalStorage[ClickhouseSession]):
         seen_seq = self._seen_seq
         self._seen_seq = self._batches.newest_seq
         try:
-            return not seen_seq or bool(
-                await self._link.fetch(_ANY_UP_TO, (seen_seq,), limit_s=LIMIT_S)
-            )
+            return not seen_seq or bool(await self._link.fetch(_ANY_UP_TO, (seen_seq,)))
         except NotThere:
             return False
 

@@ -17,7 +17,7 @@ from storage.clickhouse.codec import REPEATED
 from storage.clickhouse.engine.server import Server
 from storage.clickhouse.numbers import DAY
 from storage.clickhouse.wire.address import Address
-from storage.clickhouse.wire.link import LIMIT_S, Link
+from storage.clickhouse.wire.link import Link
 from storage.clickhouse.wire.literals import identifier, literal
 from storage.clickhouse.writes.rows import ATTEMPT_TYPES, CALL, CALL_COLUMNS, JOB, TYPES, WAITING
 from storage.errors import SchemaTooNew, SchemaTooOld, StorageUnavailable
@@ -95,11 +95,11 @@ async def make_tables(
     found = await read_layout(link)
     if found is None:
         if place.shard == 1:
-            await link.execute(_register(link.address, server, place), limit_s=LIMIT_S)
-        await link.execute(_records(link.address, server, place, order_delay_ms), limit_s=LIMIT_S)
+            await link.execute(_register(link.address, server, place))
+        await link.execute(_records(link.address, server, place, order_delay_ms))
         statements = _VIEWS if of_all is None else (_records_of_all(link.address, server), *_VIEWS)
         for statement in statements if place.shard == 1 else ():
-            await (of_all or link).execute(statement, limit_s=LIMIT_S)
+            await (of_all or link).execute(statement)
         found = await read_layout(link)
 
     if found is None:
@@ -127,10 +127,7 @@ async def check_tables(link: Link) -> Layout:
 
 async def read_layout(link: Link) -> Layout | None:
     """Return the layout of the tables; None without tables."""
-    values = {
-        name: int(_NUMBER.findall(text)[0])
-        for name, text in await link.fetch(_LAYOUT, limit_s=LIMIT_S)
-    }
+    values = {name: int(_NUMBER.findall(text)[0]) for name, text in await link.fetch(_LAYOUT)}
     if values:
         return Layout(values["layout"], values["order_delay_ms"])
     return None

@@ -5,7 +5,7 @@ from typing import Final
 
 from storage.clickhouse.engine.legacy import LegacyServer
 from storage.clickhouse.engine.server import Server
-from storage.clickhouse.wire.link import LIMIT_S, Link
+from storage.clickhouse.wire.link import Link
 from storage.errors import StorageUnavailable
 
 _VERSION: Final = re.compile(r"(\d+)\.(\d+)")
@@ -25,7 +25,7 @@ async def read_server(link: Link) -> Server:
     Raises:
         StorageUnavailable: It is too old, or did not answer.
     """
-    [(version, has_text_index)] = await link.fetch(_VERSION_AND_INDEX, limit_s=LIMIT_S)
+    [(version, has_text_index)] = await link.fetch(_VERSION_AND_INDEX)
     if has_text_index:
         link.settings |= _SHORT_WORDS
     return server_of(version, has_text_index=bool(has_text_index))

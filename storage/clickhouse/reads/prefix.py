@@ -25,7 +25,7 @@ from storage.clickhouse.engine.server import OLDEST_MS, Server
 from storage.clickhouse.numbers import first_of
 from storage.clickhouse.replicas import whole_until_s
 from storage.clickhouse.wire.answers import Away
-from storage.clickhouse.wire.link import LIMIT_S, Link, Row, at_once
+from storage.clickhouse.wire.link import Link, Row, at_once
 
 FRESH_S: Final = 0.1
 """Time for which an end is reused: it may be too low, but is valid."""
@@ -63,9 +63,7 @@ class Prefix:
         """
         if self._read_s is None or time.monotonic() - self._read_s >= FRESH_S:
             asked_s = time.monotonic()
-            found = await at_once(
-                lambda link: link.fetch_each(self._sql, limit_s=LIMIT_S), self._links
-            )
+            found = await at_once(lambda link: link.fetch_each(self._sql), self._links)
             answers = [[rows[0] for rows in shard if rows] for shard in found]
             if not any(answers):
                 raise Away("clickhouse: no server answers")

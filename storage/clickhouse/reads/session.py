@@ -21,7 +21,7 @@ from storage.clickhouse.reads.dialect import dialect
 from storage.clickhouse.reads.texts import can_have
 from storage.clickhouse.upkeep.state import ENTRY, upkeep_of
 from storage.clickhouse.wire.answers import OutOfTime
-from storage.clickhouse.wire.link import LIMIT_S, Link
+from storage.clickhouse.wire.link import Link
 from storage.clickhouse.wire.literals import identifier, literal
 from storage.query import Filter
 from storage.record import Payload, Record, now_us
@@ -115,7 +115,7 @@ class ClickhouseSession:
         cluster = link.address.cluster
         sql = _BEGIN.format(_SHARDS.format(identifier(cluster)) if cluster else "1")
         settings = _WITHOUT_SOME if cluster else {}
-        [row] = await link.fetch(sql, (ENTRY,), limit_s=LIMIT_S, settings=settings)
+        [row] = await link.fetch(sql, (ENTRY,), settings=settings)
         first, last, rows, value, there, has_weights = row
         upkeep = upkeep_of(value or "")
         # Counts of ranges are cached, those of today by the hour, so that only the present hour

@@ -64,13 +64,13 @@ class Register:
         self._server = server
 
     async def entry(self, name: str) -> Entry:
-        return Entry(*(await self._link.fetch(_ENTRY, (name,), limit_s=LIMIT_S))[0])
+        return Entry(*(await self._link.fetch(_ENTRY, (name,)))[0])
 
     async def entries(self, prefix: str) -> dict[str, Entry]:
         """Return the entries whose name begins with a prefix, by the rest of the name, including
         removed ones.
         """
-        rows = await self._link.fetch(_ENTRIES, (len(prefix.encode()), prefix), limit_s=LIMIT_S)
+        rows = await self._link.fetch(_ENTRIES, (len(prefix.encode()), prefix))
         return {name.removeprefix(prefix): Entry(version, value) for name, version, value in rows}
 
     async def change(self, name: str, decide: Callable[[str], tuple[str | None, T]]) -> T:
@@ -116,11 +116,11 @@ class Register:
         if not self._server.has_tokens:
             return
         name = "tokens/" + ".".join(map(str, self._server.version))
-        tried = await self._link.fetch(_AUTHORS, (name, 1), limit_s=LIMIT_S)
+        tried = await _authors(self._link, name, 1)
         if not tried:
             for attempt in (1, 2):
                 await self._insert([name], [1], "", attempt, self._server.once(f"register/{name}"))
-            tried = await self._link.fetch(_AUTHORS, (name, 1), limit_s=LIMIT_S)
+            tried = await _authors(self._link, name, 1)
 
         if len(tried) > 1:
             raise StorageUnavailable(f"clickhouse: {STORES_TWICE}")
@@ -145,9 +145,7 @@ class Register:
                     replicas = f"{address.cluster}/{address.database}"
                 else:
                     replicas = ""
-                await self._link.execute(
-                    f"CREATE TABLE {self._server.claim(token, replicas)}", limit_s=LIMIT_S
-                )
+                await self._link.execute(f"CREATE TABLE {self._server.claim(token, replicas)}")
 
             await self._insert([name], [version], value, attempt, self._server.once(token))
         except AlreadyThere:
@@ -157,9 +155,7 @@ class Register:
 
         link = self._link.current
         for pause_s in _LOOK_AGAIN_S:
-            authors = [
-                author for (author,) in await link.fetch(_AUTHORS, (name, version), limit_s=LIMIT_S)
-            ]
+            authors = await _authors(link, name, version)
             if authors:
                 return attempt in authors
             if reason is not None:
@@ -169,9 +165,7 @@ class Register:
 
         # The row may be on its way from another replica.
         link = await whole(self._link, "register")
-        authors = [
-            author for (author,) in await link.fetch(_AUTHORS, (name, version), limit_s=LIMIT_S)
-        ]
+        authors = await _authors(link, name, version)
         if authors:
             return attempt in authors
         return None
@@ -192,13 +186,20 @@ class Register:
             "attempt": [attempt] * rows,
         }
         columns = [Column(column, type, made[column]) for column, type in REGISTER_TYPES.items()]
-        await self._link.insert("register", columns, limit_s=LIMIT_S, settings=settings)
+        await self._link.insert("register", columns, settings=settings)
 
     async def _thin(self, name: str, version: int) -> None:
         """Delete superseded versions of a value from the register, once in `_THIN_EVERY` versions."""
         if version % _THIN_EVERY == 0:
             sql = "ALTER TABLE register DELETE WHERE name = $1 AND version < $2"
-            await self._link.execute(sql, (name, version - _KEPT_VERSIONS), limit_s=LIMIT_S)
+            await self._link.execute(sql, (name, version - _KEPT_VERSIONS))
+
+
+async def _authors(link: Link, name: str, version: int) -> list[int]:
+    """Return the attempts whose row is the version of an entry; more than one only on servers that
+    store both of two inserts with one token.
+    """
+    return [author for (author,) in await link.fetch(_AUTHORS, (name, version))]
 
 
 def encoded(value: object) -> str:

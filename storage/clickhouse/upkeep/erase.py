@@ -14,7 +14,7 @@ from storage.clickhouse.cluster import Shards
 from storage.clickhouse.engine.server import Server
 from storage.clickhouse.upkeep.parts import OF_RECORDS, is_mutating, mutate
 from storage.clickhouse.wire.answers import Unfinished
-from storage.clickhouse.wire.link import LIMIT_S, Link
+from storage.clickhouse.wire.link import Link
 from storage.clickhouse.wire.literals import literal
 from storage.clickhouse.writes.rows import CALL, WAITING
 from storage.purge import Slice
@@ -71,16 +71,15 @@ async def delete_erased(link: Link, server: Server) -> int:
     """Have a shard write the parts with erased rows anew; return how many records they still have."""
     if not server.deletes_at_once:
         return 0
-    answers = await link.fetch_each(_MARKED_PARTS, limit_s=LIMIT_S)
+    answers = await link.fetch_each(_MARKED_PARTS)
     if not any(parts for [(parts,)] in filter(None, answers)):
         return 0
 
     unmasked = {"apply_deleted_mask": "0"}
-    [(left,)] = await link.fetch(_MARKED_RECORDS, limit_s=LIMIT_S, settings=unmasked)
+    [(left,)] = await link.fetch(_MARKED_RECORDS, settings=unmasked)
     if not await is_mutating(link):
         await link.execute(
             "ALTER TABLE records APPLY DELETED MASK",
-            limit_s=LIMIT_S,
             settings={"mutations_sync": "0"},
         )
 

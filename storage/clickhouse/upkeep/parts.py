@@ -18,7 +18,7 @@ from storage.clickhouse.engine.server import Server
 from storage.clickhouse.numbers import DAY, DAY_MS
 from storage.clickhouse.payloads import BODIES
 from storage.clickhouse.upkeep.state import Upkeep
-from storage.clickhouse.wire.link import LIMIT_S, Link
+from storage.clickhouse.wire.link import Link
 from storage.errors import StorageUnavailable
 
 KEPT_DAYS: Final = 2
@@ -57,21 +57,21 @@ class Day(NamedTuple):
 
 async def list_days(link: Link) -> list[Day]:
     """List the partitions of a shard, the oldest first."""
-    return [Day(*row) for row in await link.fetch(_DAYS, limit_s=LIMIT_S)]
+    return [Day(*row) for row in await link.fetch(_DAYS)]
 
 
 async def drop_hidden_days(link: Link, server: Server, upkeep: Upkeep) -> list[int]:
     """Drop the oldest days, up to the first with a row that is shown; return their numbers."""
-    [(now_ms,)] = await link.fetch(f"SELECT {server.now_ms}", limit_s=LIMIT_S)
+    [(now_ms,)] = await link.fetch(f"SELECT {server.now_ms}")
     first_kept = now_ms // DAY_MS - KEPT_DAYS
     days = await list_days(link)
     dropped: list[int] = []
 
     for day in days[:-1]:
         shown = (*day.seqs, upkeep.purged_through_seq, upkeep.first_shown_us)
-        if day.number >= first_kept or await link.fetch(_SHOWN, shown, limit_s=LIMIT_S):
+        if day.number >= first_kept or await link.fetch(_SHOWN, shown):
             break
-        await link.execute(f"ALTER TABLE records DROP PARTITION {day.number}", limit_s=LIMIT_S)
+        await link.execute(f"ALTER TABLE records DROP PARTITION {day.number}")
         dropped.append(day.number)
 
     return dropped
@@ -85,7 +85,7 @@ async def mutate(
     Raises:
         StorageUnavailable: They have not within the limit. The servers go on by themselves.
     """
-    await link.execute(f"ALTER TABLE records {command}", parameters, limit_s=LIMIT_S)
+    await link.execute(f"ALTER TABLE records {command}", parameters)
     newest = await _newest_shared(link)
     ends_at = time.monotonic() + limit_s
     while not await _have_finished(link, newest):
@@ -98,7 +98,7 @@ async def mutate(
 
 async def is_mutating(link: Link) -> bool:
     """True if a replica that answers has an unfinished mutation."""
-    answers = await link.fetch_each(_MUTATIONS, limit_s=LIMIT_S)
+    answers = await link.fetch_each(_MUTATIONS)
     return any(unfinished for [(_, unfinished)] in filter(None, answers))
 
 
@@ -108,17 +108,17 @@ async def _newest_shared(link: Link) -> str:
     Each replica learns of a mutation from there, in its own time, even the one that was asked for
     it. Until then it says that all of its mutations are finished.
     """
-    found = await link.fetch(_REPLICA_PATH, limit_s=LIMIT_S)
+    found = await link.fetch(_REPLICA_PATH)
     if not found:
         return ""
     [(path,)] = found
-    [(newest,)] = await link.fetch(_NEWEST, (f"{path}/mutations",), limit_s=LIMIT_S)
+    [(newest,)] = await link.fetch(_NEWEST, (f"{path}/mutations",))
     return str(newest)
 
 
 async def _have_finished(link: Link, newest: str) -> bool:
     """True if all replicas that answer know the newest mutation, and have finished all."""
-    answers = await link.fetch_each(_MUTATIONS, limit_s=LIMIT_S)
+    answers = await link.fetch_each(_MUTATIONS)
     return all(
         known >= newest and not unfinished for [(known, unfinished)] in filter(None, answers)
     )

@@ -19,7 +19,7 @@ from storage.clickhouse.numbers import DAY
 from storage.clickhouse.register.register import Register
 from storage.clickhouse.upkeep.parts import WITHOUT_BODIES, drop_hidden_days, list_days, mutate
 from storage.clickhouse.upkeep.state import Upkeep, change_upkeep, read_upkeep
-from storage.clickhouse.wire.link import LIMIT_S, Link
+from storage.clickhouse.wire.link import Link
 from storage.clickhouse.writes.rows import CALL, WAITING
 from storage.purge import Purged, RetentionState
 from storage.relational.time_ranges import DAY_US
@@ -82,7 +82,7 @@ class Purge:
     async def _delete_rows(self, link: Link, upkeep: Upkeep) -> int:
         """Delete rows of a shard that are below the floor; return the number of records."""
         floor_us = upkeep.first_shown_us
-        found = await link.fetch(_BELOW, (floor_us, upkeep.purged_through_seq), limit_s=LIMIT_S)
+        found = await link.fetch(_BELOW, (floor_us, upkeep.purged_through_seq))
         below: dict[int, int] = dict(found)
         dropped = await drop_hidden_days(link, self._shards.server, upkeep)
 
@@ -131,7 +131,7 @@ class Purge:
 async def first_record(link: Link, upkeep: Upkeep) -> tuple[int, int] | None:
     """Return `seq` and start of the first record that is shown."""
     marks = (upkeep.purged_through_seq, upkeep.first_shown_us)
-    found = await link.fetch(_FIRST, marks, limit_s=LIMIT_S)
+    found = await link.fetch(_FIRST, marks)
     if found:
         return (found[0][0], found[0][1])
     return None
@@ -145,7 +145,7 @@ async def size_bytes(shards: Shards) -> int:
 async def retention(shards: Shards, upkeep: Upkeep, last_seq: int) -> RetentionState:
     """Return the state of a store whose stable prefix ends at `last_seq`."""
     first = await first_record(shards.reads, upkeep)
-    [(rows, oldest_us, now_s)] = await shards.reads.fetch(_OLDEST, limit_s=LIMIT_S)
+    [(rows, oldest_us, now_s)] = await shards.reads.fetch(_OLDEST)
     return RetentionState(
         purge_floor_us=upkeep.purge_floor_us,
         body_floor_us=upkeep.body_floor_us,

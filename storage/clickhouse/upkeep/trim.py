@@ -19,7 +19,6 @@ from storage.clickhouse.payloads import BODIES, HEADS
 from storage.clickhouse.register.register import Register
 from storage.clickhouse.upkeep.parts import OF_RECORDS, WITHOUT_BODIES, drop_hidden_days, mutate
 from storage.clickhouse.upkeep.state import Upkeep, change_upkeep, read_upkeep
-from storage.clickhouse.wire.link import LIMIT_S
 from storage.clickhouse.writes.rows import CALL, WAITING
 from storage.purge import Trimmed, next_trim
 
@@ -48,7 +47,7 @@ async def trim(shards: Shards, register: Register, max_rows: int) -> Trimmed:
     rows_through = upkeep.purged_through_seq
     bodies_through = upkeep.bodies_through_seq
     link = shards.reads
-    [(rows, bodiless)] = await link.fetch(_COUNT, (bodies_through, rows_through), limit_s=LIMIT_S)
+    [(rows, bodiless)] = await link.fetch(_COUNT, (bodies_through, rows_through))
     # `seq`s have wide gaps here, so the step is decided by ranks: the oldest record has rank 1.
     step = next_trim(1, rows, bodiless, max_rows)
     if step is None:
@@ -58,14 +57,14 @@ async def trim(shards: Shards, register: Register, max_rows: int) -> Trimmed:
     if step.what == "bodies":
         after = max(rows_through, bodies_through)
     wanted = step.last_seq - step.first_seq + 1
-    [(taken, through, until_us)] = await link.fetch(_SLICE, (after, wanted), limit_s=LIMIT_S)
+    [(taken, through, until_us)] = await link.fetch(_SLICE, (after, wanted))
     if not taken:
         return Trimmed(0, 0)
 
     sql = (
         f"SELECT sum({_BYTES[step.what]}) FROM records WHERE seq > $1 AND seq <= $2 AND writer = ''"
     )
-    [(uncompressed,)] = await link.fetch(sql, (after, through), limit_s=LIMIT_S)
+    [(uncompressed,)] = await link.fetch(sql, (after, through))
     on_disk, all_uncompressed = map(sum, zip(*await shards.there(_SIZES), strict=True))
     freed = int(uncompressed) * on_disk // max(1, all_uncompressed)
 

@@ -36,7 +36,7 @@ from storage.clickhouse.wire.native import (
 from storage.errors import StorageError, StorageRejected, StorageUnavailable
 
 LIMIT_S: Final = 10.0
-"""Time limit of statements for sidelog itself, and of other waits for the server."""
+"""Time limit of a statement unless another is given, and of other waits for the server."""
 CONNECT_S: Final = 5.0
 GRACE_S: Final = 2.0
 """Time added to the server's limit when waiting for an answer."""
@@ -141,7 +141,7 @@ class Link:
         sql: str,
         parameters: Sequence[Any] = (),
         *,
-        limit_s: float,
+        limit_s: float = LIMIT_S,
         settings: dict[str, str] | None = None,
     ) -> list[Row]:
         """Run a query and return its rows.
@@ -157,21 +157,19 @@ class Link:
             StorageRejected: A parameter has no literal, or the server refuses it.
         """
         answer = await self._post(
-            f"{self._rendered(sql, parameters)} FORMAT Native", b"", limit_s, settings or {}
+            f"{self._rendered(sql, parameters)} FORMAT Native", b"", limit_s, settings
         )
         try:
             return read_blocks(answer)[1]
         except NotNative as error:
             raise StorageUnavailable(f"clickhouse: {error}") from error
 
-    async def fetch_each(
-        self, sql: str, parameters: Sequence[Any] = (), *, limit_s: float
-    ) -> list[list[Row] | None]:
+    async def fetch_each(self, sql: str, parameters: Sequence[Any] = ()) -> list[list[Row] | None]:
         """Run a query on each replica; None for those without a connection."""
 
         async def ask(link: Link) -> list[Row] | None:
             with suppress(Away):
-                return await link.fetch(sql, parameters, limit_s=limit_s)
+                return await link.fetch(sql, parameters)
             return None
 
         return await at_once(ask, self.each)
@@ -192,20 +190,20 @@ class Link:
         sql: str,
         parameters: Sequence[Any] = (),
         *,
-        limit_s: float,
+        limit_s: float = LIMIT_S,
         settings: dict[str, str] | None = None,
     ) -> None:
         """Run a statement without an answer; see `fetch`. After an error it is unknown whether it
         ran.
         """
-        await self._post(self._rendered(sql, parameters), b"", limit_s, settings or {})
+        await self._post(self._rendered(sql, parameters), b"", limit_s, settings)
 
     async def insert(
         self,
         table: str,
         columns: Sequence[Column],
         *,
-        limit_s: float,
+        limit_s: float = LIMIT_S,
         settings: dict[str, str] | None = None,
     ) -> None:
         """Insert rows, given as columns with the types of the table; see `execute`.
@@ -218,12 +216,16 @@ class Link:
         await self.send(table, written, limit_s=limit_s, settings=settings)
 
     async def send(
-        self, table: str, *parts: Written, limit_s: float, settings: dict[str, str] | None = None
+        self,
+        table: str,
+        *parts: Written,
+        limit_s: float = LIMIT_S,
+        settings: dict[str, str] | None = None,
     ) -> None:
         """Insert one block of encoded columns; see `execute`."""
         names = ", ".join(identifier(name) for part in parts for name in part.names)
         sql = self._rendered(f"INSERT INTO {table} ({names}) FORMAT Native", ())
-        await self._post(sql, block_of(*parts), limit_s, settings or {})
+        await self._post(sql, block_of(*parts), limit_s, settings)
 
     async def close(self) -> None:
         """Close all connections. Running statements are abandoned here, and continue on the server."""
@@ -236,7 +238,9 @@ class Link:
             if link is not self:
                 await link.close()
 
-    async def _post(self, sql: str, data: bytes, limit_s: float, settings: dict[str, str]) -> bytes:
+    async def _post(
+        self, sql: str, data: bytes, limit_s: float, settings: dict[str, str] | None
+    ) -> bytes:
         if self.is_closed:
             raise StorageUnavailable("the store is closed")
         parameters = {
@@ -245,7 +249,7 @@ class Link:
             "max_execution_time": str(max(1, round(limit_s))),
             "max_query_size": str(_MAX_STATEMENT_BYTES),
             **self.settings,
-            **settings,
+            **(settings or {}),
         }
         body = sql.encode()
         if data:

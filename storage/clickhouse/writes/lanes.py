@@ -15,7 +15,7 @@ from typing import Final, NamedTuple
 from storage.clickhouse.engine.server import Server
 from storage.clickhouse.numbers import DAY, LANES
 from storage.clickhouse.register.register import Entry, Register
-from storage.clickhouse.wire.link import LIMIT_S, Link
+from storage.clickhouse.wire.link import Link
 from storage.errors import StorageUnavailable
 
 MAX_LANES: Final = 64
@@ -82,11 +82,9 @@ class Lanes:
     async def _free(self, known: dict[str, Entry]) -> list[int]:
         free = [lane for lane in range(LANES) if str(lane) not in known]
         if not free:
-            [(now_ms,)] = await self._link.fetch(f"SELECT {self._server.now_ms}", limit_s=LIMIT_S)
+            [(now_ms,)] = await self._link.fetch(f"SELECT {self._server.now_ms}")
             since = ((now_ms << 12) // DAY - _IDLE_DAYS) * DAY
-            active = {
-                writer for (writer,) in await self._link.fetch(_WRITERS, (since,), limit_s=LIMIT_S)
-            }
+            active = {writer for (writer,) in await self._link.fetch(_WRITERS, (since,))}
             free = [
                 int(lane)
                 for lane, entry in known.items()

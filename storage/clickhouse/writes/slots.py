@@ -27,7 +27,7 @@ from storage.clickhouse.engine.server import AHEAD_MS, OLDEST_MS, Server
 from storage.clickhouse.numbers import DAY_MS, Numbers, first_of, milliseconds_of
 from storage.clickhouse.replicas import whole
 from storage.clickhouse.wire.answers import Late
-from storage.clickhouse.wire.link import LIMIT_S, Link, Row
+from storage.clickhouse.wire.link import Link, Row
 from storage.clickhouse.writes.lanes import MAX_LANES, Lanes
 from storage.clickhouse.writes.rows import CALL, MARK, Rows, mark, pack_positions, unpack_positions
 from storage.errors import StorageRejected, StorageUnavailable
@@ -184,9 +184,7 @@ class Slots:
         link = await self._begin()
         found = []
         if doubt is not None:
-            found = await link.fetch(
-                _SEQS, (doubt.slot, self._own, doubt.first_seq, MARK), limit_s=LIMIT_S
-            )
+            found = await link.fetch(_SEQS, (doubt.slot, self._own, doubt.first_seq, MARK))
 
         if found:
             await self._await_copies(found[0][0])
@@ -276,7 +274,7 @@ class Slots:
 
     async def _is_there(self, seq: int) -> bool:
         sql = f"SELECT {self._server.now_ms}, count() FROM records WHERE seq = $1 AND attempt = $2"
-        [(now_ms, rows)] = await self._link.fetch(sql, (seq, self._own), limit_s=LIMIT_S)
+        [(now_ms, rows)] = await self._link.fetch(sql, (seq, self._own))
         self._numbers.hear(now_ms)
         return bool(rows)
 
@@ -288,7 +286,7 @@ class Slots:
         """
         wanted = self._link.address.min_replicas
         for pause_s in _LOOK_AGAIN_S if wanted > 1 else ():
-            found = await self._link.fetch_each(_COUNT, (seq, self._own), limit_s=LIMIT_S)
+            found = await self._link.fetch_each(_COUNT, (seq, self._own))
             if sum(bool(rows and rows[0][0]) for rows in found) >= wanted:
                 return
             await asyncio.sleep(pause_s)
@@ -299,7 +297,7 @@ class Slots:
             )
 
     async def _hear(self) -> None:
-        [(now_ms,)] = await self._link.fetch(f"SELECT {self._server.now_ms}", limit_s=LIMIT_S)
+        [(now_ms,)] = await self._link.fetch(f"SELECT {self._server.now_ms}")
         self._numbers.hear(now_ms)
 
     async def _begin(self) -> Link:
@@ -373,14 +371,14 @@ class Slots:
         parameters = (stored_text(self._instance), slot, first_of(since_ms))
 
         for pause_s in _LOOK_AGAIN_S if self._server.has_tokens else ():
-            rows = await link.fetch(_OF_SLOT, parameters, limit_s=LIMIT_S)
+            rows = await link.fetch(_OF_SLOT, parameters)
             if rows:
                 return link, rows
             await asyncio.sleep(pause_s)
 
         # The rows of the slot may be on their way from another replica.
         link = await whole(self._link, "records")
-        return link, await link.fetch(_OF_SLOT, parameters, limit_s=LIMIT_S)
+        return link, await link.fetch(_OF_SLOT, parameters)
 
     async def _mark(self, slot: int, since_ms: int) -> None:
         """Insert a mark into a slot, in each partition that an earlier insert could reach, since a
@@ -417,7 +415,7 @@ class Slots:
             self._late_from_ms = max(self._numbers.last_ms, self._numbers.server_ms) + late_ms
         sql = f"SELECT {self._server.now_ms}, {OLDEST_MS} {self._server.running_inserts}"
         while True:
-            found = [rows[0] for rows in await self._link.fetch_each(sql, limit_s=LIMIT_S) if rows]
+            found = [rows[0] for rows in await self._link.fetch_each(sql) if rows]
             self._numbers.hear(min((now_ms for now_ms, _ in found), default=0))
             if found and all(
                 now_ms - running_ms > self._late_from_ms for now_ms, running_ms in found
@@ -448,7 +446,7 @@ class Slots:
 
 async def read_newest(link: Link, instance: str) -> Newest:
     """Return the last slot that an instance has written, to continue after it."""
-    rows = await link.fetch(_NEWEST, (stored_text(instance),), limit_s=LIMIT_S)
+    rows = await link.fetch(_NEWEST, (stored_text(instance),))
     if not rows:
         return Newest(0, 0, 0, {})
 

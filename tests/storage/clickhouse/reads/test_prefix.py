@@ -37,7 +37,7 @@ async def test_a_reader_up_to_the_end_misses_nothing(engine: Server) -> None:
                 sql = (
                     "SELECT seq FROM records WHERE kind = 0 AND seq > $1 AND seq <= $2 ORDER BY seq"
                 )
-                seen += [seq for (seq,) in await reader._link.fetch(sql, (after, end), limit_s=10)]
+                seen += [seq for (seq,) in await reader._link.fetch(sql, (after, end))]
                 after = max(after, end)
                 await asyncio.sleep(0.05)
 

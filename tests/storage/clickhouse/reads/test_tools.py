@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from storage.clickhouse.store import ClickhouseStorage
-from storage.clickhouse.wire.link import Link, Row
+from storage.clickhouse.wire.link import LIMIT_S, Link, Row
 from storage.record import Batch, Entry, ToolCall
 from storage.tools import ToolFilter, ToolStatsQuery
 from tests.storage.samples import START_US, make_record
@@ -38,7 +38,7 @@ async def test_calls_of_records_far_apart_are_added_up_at_once(
         sql: str,
         parameters: Sequence[Any] = (),
         *,
-        limit_s: float,
+        limit_s: float = LIMIT_S,
         settings: dict[str, str] | None = None,
     ) -> list[Row]:
         asked.append(sql)

@@ -51,9 +51,9 @@ async def test_a_server_that_ignores_tokens_is_not_written_to(current: Engine) -
     await Register(link, features).check_tokens()
     name = "tokens/" + ".".join(map(str, features.version))
     assert (await Register(link, features).entry(name)).version == 1
-    await link.execute("TRUNCATE TABLE register", limit_s=10)
+    await link.execute("TRUNCATE TABLE register")
     await link.execute(
-        "ALTER TABLE register MODIFY SETTING non_replicated_deduplication_window = 0", limit_s=10
+        "ALTER TABLE register MODIFY SETTING non_replicated_deduplication_window = 0"
     )
     for _ in range(2):
         with pytest.raises(StorageUnavailable, match="insert_deduplication_token"):

@@ -107,10 +107,7 @@ async def store_at_last(store: BatchStore, batch: Batch, limit_s: float = 60.0) 
 async def stored(link: Link) -> list[str]:
     """The paths of all records in the order of their numbers."""
     return [
-        path
-        for (path,) in await link.fetch(
-            "SELECT path FROM records WHERE kind = 0 ORDER BY seq", limit_s=10
-        )
+        path for (path,) in await link.fetch("SELECT path FROM records WHERE kind = 0 ORDER BY seq")
     ]
 
 
@@ -129,7 +126,7 @@ async def test_a_batch_is_stored_once_whatever_goes_wrong(
     await store_at_last(store, batch)
     await store.store(make_batch(make_record(path="/3"), offset=4))
     assert await stored(link) == ["/0", "/1", "/2", "/3"]
-    rows = await link.fetch("SELECT seq FROM records WHERE kind = 0 ORDER BY seq", limit_s=10)
+    rows = await link.fetch("SELECT seq FROM records WHERE kind = 0 ORDER BY seq")
     assert [entry.record.seq for entry in batch.entries] == [seq for (seq,) in rows][1:3]
     assert (await store.positions("sidecar-1"))[SOURCE].offset == 4
     await wayward.close()
@@ -266,9 +263,7 @@ class TestOfTokens:
         later_s = 86_401.0
         await store.keep()
         assert store.newest_seq > last_seq + LANES
-        [(kind, seq)] = await link.fetch(
-            "SELECT kind, seq FROM records ORDER BY seq DESC LIMIT 1", limit_s=10
-        )
+        [(kind, seq)] = await link.fetch("SELECT kind, seq FROM records ORDER BY seq DESC LIMIT 1")
         assert (kind, seq <= store.newest_seq) == (MARK, True)
         assert (await make_store(link, features).positions("sidecar-1"))[SOURCE].offset == 5
 
@@ -281,7 +276,6 @@ class TestOfTokens:
         await make_store(link, features).positions("sidecar-1")
         await link.execute(
             f"ALTER TABLE records DELETE WHERE kind = {MARK}",
-            limit_s=10,
             settings={"mutations_sync": "2"},
         )
         heir = make_store(link, features)
