@@ -1,7 +1,8 @@
 """Sums of a filter's records, grouped by columns and by steps of time.
 
-Strategy: whole hours are added up from rollups that have both the filter's dimensions and the
-columns, and the rows before and behind them are scanned. Without such rollups all rows are scanned.
+Strategy: whole hours are added up from the smallest rollups that have both the filter's dimensions
+and the columns, and the rows before and behind them are scanned. Without such rollups all rows are
+scanned. Calls of language models are added up in the same way from the rollup of usage.
 Both are read slice by slice, the newest first, within the budget. If there are few exchanges, their
 latencies are read one by one, and are exact.
 
@@ -16,9 +17,9 @@ from enum import Enum, auto
 from operator import add
 from typing import Any, Final
 
-from storage.aggregates import Latencies, class_name
+from storage.aggregates import TOP_FIELDS, Latencies, class_name
 from storage.query import Filter
-from storage.relational import rollup_sql
+from storage.relational import rollup_sql, usage
 from storage.relational.reads.scan import fetch_exact_if_small, scan, start_range
 from storage.relational.rollups import HISTOGRAMS, LEAST, MOST
 from storage.relational.search.condition import residual
@@ -26,7 +27,15 @@ from storage.relational.session import Session
 from storage.relational.slices import Pace, Range, slices
 from storage.relational.sql import EVENT, MAX_INT, Dialect, Rows, Where
 from storage.relational.tally import Tally
-from storage.relational.time_ranges import DAY_HOURS, DAY_US, HOUR_US, Hours, Split, split
+from storage.relational.time_ranges import (
+    DAY_HOURS,
+    DAY_US,
+    HOUR_US,
+    Hours,
+    Split,
+    hours_around,
+    split,
+)
 from storage.relational.usage import TOKENS, cost_sum, token_sum
 from storage.relational.weights import COLUMN, has_weights, weight_of
 from storage.search.expression import Has, Is, Or, both
@@ -106,17 +115,13 @@ class GroupSums:
 
 @dataclass(slots=True)
 class Sums:
-    """Running sums of records by group and step.
-
-    `add` is for most reads. Those that choose rollups themselves call `add_hours` first, then
-    `add_rows`.
-    """
+    """Running sums of records by group and step."""
 
     session: Session
     by: tuple[str, ...]
     """The columns that groups differ in."""
     measures: tuple[str, ...]
-    """`exchanges` or `calls` first, then `events` if those are counted."""
+    """`exchanges` first, then `events` if those are counted; or `calls` first, then others of usage."""
     latencies: tuple[str, ...] = ()
     """The first of `LATENCIES`, or both."""
     steps: Steps | None = None
@@ -142,17 +147,15 @@ class Sums:
         total: float = sum(cell.sums[0] for cells in self.found.values() for cell in cells.values())
         return round(total)
 
-    async def add(
-        self, filter: Filter, tables: rollup_sql.Tables | None, cut: Split | None = None
-    ) -> bool:
+    async def add(self, filter: Filter, cut: Split | None = None) -> bool:
         """Add the records of a filter to the sums. Return False if the time budget left some out.
 
         Args:
             filter: Matches only records that readers may see.
-            tables: The rollups that have the sums of its whole hours; None: rows are read instead.
             cut: The filter split into whole hours and the rest; None: it is split here.
         """
         rest = [filter]
+        tables = await self._tables(filter)
         if tables is not None and (self.steps is None or self.steps.is_in(HOUR_US)):
             cut = cut or split(filter, (await start_range(self.session))[1])
             added = await self.add_hours(filter, cut.hours, tables)
@@ -161,10 +164,45 @@ class Sums:
             if added is Added.ALL:
                 rest = cut.edges
 
+        if self._is_of_calls:
+            rest = [each for each in rest if await self._has_calls(each)]
         is_whole = await self.add_rows(rest)
         if is_whole and self.latencies and not self.sampled:
             await self._read_exact(filter, is_counted=rest != [filter])
         return is_whole
+
+    @property
+    def _is_of_calls(self) -> bool:
+        return self.measures[0] == usage.MEASURES[0]
+
+    async def _tables(self, filter: Filter) -> rollup_sql.Tables | None:
+        """Choose the rollups that have the sums of a filter's whole hours; None for rows."""
+        capped_dimensions = (await self.session.state()).capped_dimensions
+        if self._is_of_calls:
+            if usage.can_count(filter, capped_dimensions):
+                return rollup_sql.USAGE_TABLES
+            return None
+
+        # Only rows have the names of values beyond the limits, and of methods that clients invented.
+        has_names = "method" not in self.by and not rollup_sql.holds_others(
+            capped_dimensions, self.by
+        )
+        if not has_names and self.by != TOP_FIELDS["endpoint"]:
+            return None
+        return rollup_sql.tables_for(filter, capped_dimensions, self.by)
+
+    async def _has_calls(self, filter: Filter) -> bool:
+        """Whether the rollup of usage has any call in the hours around a filter's time.
+
+        True without a look if the store has no table of it, as the look would be a scan.
+        """
+        if self.session.dialect.rollups is not None:
+            return True
+        hours = hours_around(filter.since_us, filter.until_us)
+        rows, parameters = await rollup_sql.rollup_rows(
+            self.session, rollup_sql.USAGE_TABLES, Where("1 = 1", ()), hours, ("calls",)
+        )
+        return bool(await self.session.fetch(f"SELECT 1 FROM {rows} LIMIT 1", parameters))
 
     async def add_hours(self, filter: Filter, hours: Hours, tables: rollup_sql.Tables) -> Added:
         """Add the sums of whole hours, read from rollups. Call this before anything else is added."""

@@ -29,11 +29,13 @@ from storage.relational.rollups import LIMITED, OTHER, STATUS_KEYS, STATUS_TABLE
 from storage.relational.session import Session
 from storage.relational.sql import CODED, COMBINATIONS, Dialect, Rows, Where
 from storage.relational.usage import OTHERS
-from storage.relational.weights import COLUMN, count_rows, has_weights
+from storage.relational.weights import COLUMN, has_weights
+from storage.relational.weights import count_rows as weighed_count
 
 _SAMPLE_S: Final = 0.01
 """Time for reading the newest rows."""
 _STATS: Final = ("level", "project", "container", "service")
+_RECORDS: Final = ("exchanges", "events")
 _UNKNOWN: Final = "unknown"
 _MAX_COMBINATIONS: Final = 20_000
 """Combinations of values with which facets are counted in one pass; with more, each has its own."""
@@ -66,13 +68,9 @@ async def facets(session: Session, query: FacetQuery) -> dict[str, list[FacetVal
     # Which facets rollups can list, and which of these they can also count exactly.
     is_countable = rollup_sql.can_count(filter, capped_dimensions)
     listed = [name for name in query.names if name in ROLLUP_FACETS]
-    exact: list[str] = []
-    if is_countable and time_ranges.has_whole_hours(filter):
-        exact = [
-            name
-            for name in listed
-            if not rollup_sql.holds_others(capped_dimensions, (FACETS[name],))
-        ]
+    exact: Sequence[str] = ()
+    if time_ranges.has_whole_hours(filter):
+        exact = countable(filter, capped_dimensions, listed)
 
     # The newest rows have the values of the others. Among many rows, rollups list more values.
     known = exact
@@ -108,19 +106,14 @@ async def stats(session: Session, query: StatsQuery) -> Stats:
     """
     state = await session.state()
     filter = state.visible(Filter(scope=query.filter.scope, kind="all"))
-    if rollup_sql.can_count(filter, state.capped_dimensions):
-        hours = time_ranges.hours_inside(filter.since_us, None)
-        records = await count_values(session, filter, hours, _STATS)
-        exchanges = replace(filter, kind="exchange")
-        counts = merged(_STATS, (records, await count_values(session, exchanges, hours, _STATS)))
-    else:
-        counts = merged(_STATS, ())
-        sums = Sums(session, tuple(FACETS[name] for name in _STATS), ("exchanges", "events"))
-        await sums.add_rows([filter])
-        for values, by_step in sums.found.items():
-            exchange_count, event_count = by_step[0].sums
-            for name, value in zip(_STATS, values, strict=True):
-                add_count(counts[name], value, 2 * exchange_count + event_count)
+    hours = time_ranges.hours_inside(filter.since_us, None)
+    is_countable = rollup_sql.can_count(filter, state.capped_dimensions)
+    counts = merged(_STATS, ())
+    for some in (filter, replace(filter, kind="exchange")):
+        if is_countable:
+            counts = merged(_STATS, (counts, await count_values(session, some, hours, _STATS)))
+        else:
+            await count_rows(session, [some], counts)
 
     ids = {value for name in _STATS[1:] for value in counts[name] if value != OTHER}
     text = await session.text_of(ids)
@@ -146,9 +139,33 @@ async def _has_sampled(session: Session, filter: Filter) -> bool:
     capped_dimensions = (await session.state()).capped_dimensions
     if not has_weights(capped_dimensions):
         return False
-    sums = Sums(session, (), ("exchanges", "events"))
-    await sums.add(filter, rollup_sql.tables_for(filter, capped_dimensions))
+    sums = Sums(session, (), _RECORDS)
+    await sums.add(filter)
     return bool(sums.sampled)
+
+
+def countable(filter: Filter, capped_dimensions: int, names: Sequence[str]) -> Sequence[str]:
+    """List the facets that rollups can count among a filter's records: not those for which they
+    hold `OTHER`.
+    """
+    if not rollup_sql.can_count(filter, capped_dimensions):
+        return ()
+    return [
+        name for name in names if not rollup_sql.holds_others(capped_dimensions, (FACETS[name],))
+    ]
+
+
+async def count_rows(session: Session, filters: Sequence[Filter], counts: Counts) -> bool:
+    """Add the values of each facet in `counts` among the rows of filters; return False if the time
+    budget left some out.
+    """
+    sums = Sums(session, tuple(FACETS[name] for name in counts), _RECORDS)
+    is_whole = await sums.add_rows(filters)
+    for values, by_step in sums.found.items():
+        records = sum(by_step[0].sums)
+        for name, value in zip(counts, values, strict=True):
+            add_count(counts[name], value, records)
+    return is_whole
 
 
 async def count_values(
@@ -351,7 +368,7 @@ async def _sample(
     stored = FACETS | {"status": session.dialect.status_class}
     columns = ", ".join([*(f"{stored[name]} AS facet_{name}" for name in names), COLUMN])
     groups = ", ".join(f"facet_{name}" for name in names)
-    weighed = count_rows(capped_dimensions, session.dialect)
+    weighed = weighed_count(capped_dimensions, session.dialect)
     # Grouped by the database: 3 instead of 20 ms.
     select = f"SELECT {groups}, count(*), {weighed} FROM (SELECT {columns}"
     newest = f"{session.dialect.by_seq('desc')} LIMIT {SAMPLE_ROWS}"

@@ -37,7 +37,7 @@ async def histogram(session: Session, query: HistogramQuery) -> Histogram:
     sums = Sums(
         session, ("status_class",), ("exchanges", "events"), LATENCIES[:1], Steps(starts[0], step)
     )
-    complete = await sums.add(filter, tables)
+    complete = await sums.add(filter)
     tallies = sums.tallies()
     buckets = [tallies.get(place, Tally()).bucket(start) for place, start in enumerate(starts)]
     return Histogram(buckets, step, complete, bool(sums.sampled))

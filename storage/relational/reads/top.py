@@ -1,6 +1,6 @@
 """The most frequent values among a filter's exchanges, with sums, or with counts over time."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -17,7 +17,7 @@ from storage.aggregates import (
     top_of,
 )
 from storage.query import ROLLUP_METHODS, Filter, SeriesQuery, TopQuery
-from storage.relational import rollup_sql, rollups
+from storage.relational import rollups
 from storage.relational.reads.aggregate import LATENCIES, Steps, Sums, Values
 from storage.relational.reads.groups import groups
 from storage.relational.reads.scan import examined
@@ -85,30 +85,14 @@ async def _add(sums: Sums, filter: Filter) -> bool:
     state = await sums.session.state()
     filter = state.visible(replace(filter, kind="all" if sums.has_calls else "exchange"))
     found = await examined(sums.session, filter)
-    tables = _tables_by(sums.by, filter, state.capped_dimensions)
-    return await sums.add(found.filter, tables) and found.is_whole
-
-
-def _tables_by(
-    columns: Sequence[str], filter: Filter, capped_dimensions: int
-) -> rollup_sql.Tables | None:
-    """Choose rollups that have these columns and the dimensions of a filter; None for rows."""
-    # Only rows have the names of values beyond the limits, and of methods that clients invented.
-    has_names = "method" not in columns and not rollup_sql.holds_others(capped_dimensions, columns)
-    if not has_names and not _is_by_endpoint(columns):
-        return None
-    return rollup_sql.tables_for(filter, capped_dimensions, columns)
-
-
-def _is_by_endpoint(columns: Sequence[str]) -> bool:
-    return columns == TOP_FIELDS["endpoint"]
+    return await sums.add(found.filter) and found.is_whole
 
 
 async def _names_of(
     session: Session, columns: tuple[str, ...], groups: Collection[Values]
 ) -> Mapping[Values, Names]:
     """Return the names of groups, one for each column."""
-    is_by_endpoint = _is_by_endpoint(columns)
+    is_by_endpoint = columns == TOP_FIELDS["endpoint"]
     places = [place for place, column in enumerate(columns) if column in DIMENSIONS]
     ids = {values[place] for values in groups for place in places}
     text = await session.text_of(ids - {0, rollups.OTHER})

@@ -7,11 +7,10 @@ from dataclasses import replace
 from typing import Final
 
 from storage.query import Count, CountQuery, Filter
-from storage.relational.reads.aggregate import Added, Sums
-from storage.relational.reads.scan import start_range
-from storage.relational.rollup_sql import USAGE_TABLES, tables_for
+from storage.relational.reads.aggregate import Sums
+from storage.relational.rollup_sql import tables_for
 from storage.relational.session import Session, State
-from storage.relational.time_ranges import Hours, hours_inside, split
+from storage.relational.time_ranges import Hours, hours_inside
 from storage.relational.usage import MEASURES, counts_calls, has_events
 from storage.relational.usage import can_count as can_count_calls
 
@@ -27,13 +26,11 @@ async def count(session: Session, query: CountQuery) -> Count:
     tables = tables_for(filter, state.capped_dimensions)
     if tables is None and _is_of_calls(filter, state):
         calls = Sums(session, (), MEASURES[:1], is_weighed=False)
-        cut = split(filter, (await start_range(session))[1])
-        added = await calls.add_hours(replace(filter, kind="all"), cut.hours, USAGE_TABLES)
-        is_exact = added is Added.ALL and await calls.add_rows(cut.edges)
+        is_exact = await calls.add(replace(filter, kind="all"))
         return Count(calls.exchanges, 0, is_exact)
 
     found = Sums(session, (), _COUNTS, is_weighed=False)
-    is_exact = await found.add(filter, tables)
+    is_exact = await found.add(filter)
     return replace(_counted(found), exact=is_exact)
 
 
