@@ -9,13 +9,14 @@ Invariant: a run of ASCII letters, digits and `_` in a folded reading of a text 
 """
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterator
 from typing import Any, Final
 
 from storage.clickhouse.payloads import BODIES
 from storage.record import Entry
 from storage.relational.sql import KINDS
-from storage.search.words import decoded, fold, is_plain, readings
+from storage.search.patterns import lower_ascii
+from storage.search.words import decoded, fold, readings, reads_as_written
 
 _TEXTS: Final = (
     "ifNull(path, '')", "ifNull(query, '')", "toString(error_type)", "ifNull(data, '')", "request_head",
@@ -28,7 +29,7 @@ expression.
 """
 TEXT_INDEX: Final = f"INDEX texts {ALL} TYPE text(tokenizer = splitByNonAlpha)"
 
-_BETWEEN: Final = re.compile(rb'["\s]+')
+_BETWEEN: Final = re.compile(r'["\s]+', re.ASCII)
 """Separator that no word and no escape spans."""
 _RUN: Final = re.compile(r"[0-9a-z_]+")
 
@@ -37,29 +38,30 @@ def words_of(entry: Entry) -> list[str]:
     """Return the words that occur only in readings of an entry's texts."""
     found: set[str] = set()
     for text in _texts(entry):
-        if text and not is_plain(text):
+        if not reads_as_written(text):
             found.update(*map(_other_words, set(_BETWEEN.split(text))))
     return sorted(found)
 
 
-def _other_words(piece: bytes) -> set[str]:
-    if is_plain(piece):
+def _other_words(piece: str) -> set[str]:
+    if reads_as_written(piece):
         return set()
-    found = {run for reading in readings(decoded(piece)) for run in _RUN.findall(fold(reading))}
-    return found.difference(_RUN.findall(decoded(piece.lower())))
+    found = {run for reading in readings(piece) for run in _RUN.findall(fold(reading))}
+    return found.difference(_RUN.findall(lower_ascii(piece)))
 
 
-def _texts(entry: Entry) -> Iterable[bytes | None]:
+def _texts(entry: Entry) -> Iterator[str]:
     record = entry.record
     payload = entry.payload
-    for text in (record.path, record.query, record.error_type):
-        yield text.encode("utf-8", "replace") if text else None
-    yield record.data
+    yield from (text for text in (record.path, record.query, record.error_type) if text)
+    yield decoded(record.data or b"")
     if payload is not None:
-        yield from (payload.request_head, payload.response_head)
+        yield decoded(payload.request_head)
+        yield decoded(payload.response_head)
         for body in (payload.request_body, payload.response_body):
             if body is not None:
-                yield from (body.head, body.tail)
+                yield decoded(body.head)
+                yield decoded(body.tail)
 
 
 def has_word(word: str, add: Callable[[Any], str]) -> str:

@@ -11,13 +11,12 @@ reverse need not hold.
 
 import re
 from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from storage.search.index.segment import FEW, MANY
+from storage.search.index.text_terms import signature_of, terms_of, terms_of_repeated
+from storage.search.index.word_arrays import Terms32
 from storage.search.searched_text import without_long_runs
-
-if TYPE_CHECKING:
-    from storage.search.index.word_arrays import Terms32
 
 _BETWEEN: Final = b"\n"
 _MAX_JOINED_BYTES: Final = 192 * 1024
@@ -45,9 +44,6 @@ class Terms:
         """Add all texts of a row, by its number within the cell, and the windows of its bodies, of
         which long runs are shortened.
         """
-        # Import numpy, which takes 20 MB, only in a process that builds an index.
-        from storage.search.index.text_terms import terms_of_repeated
-
         row = min(row, MANY)
         rest = [*texts]
         for window in windows:
@@ -70,8 +66,6 @@ class Terms:
         """Return the hashes of all terms with their rows (`storage.search.index.segment`): sorted
         numbers of 32 bits, little-endian.
         """
-        from storage.search.index.text_terms import signature_of
-
         self._take(MANY, _BETWEEN.join(self._common))
         self._look()
         return signature_of(self._found)
@@ -87,8 +81,6 @@ class Terms:
 
     def _look(self) -> None:
         """Find the terms of the queued texts."""
-        from storage.search.index.text_terms import terms_of
-
         self._found.append(terms_of(self._texts, self._rows))
         self._texts = []
         self._rows = []

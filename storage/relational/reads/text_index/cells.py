@@ -19,7 +19,6 @@ from storage.search.index.segment import (
     offsets_of,
     packed_offsets,
 )
-from storage.search.index.terms import Terms
 from storage.search.searched_text import lines_of, readable_windows
 
 
@@ -46,15 +45,17 @@ class Cell:
     @classmethod
     def of(cls, rows: Range, records: Iterable[Searched]) -> Self:
         """Make the cell that covers a range, from all records in it."""
+        # Imported late: it loads numpy, 20 MB, which only processes that make an index need.
+        from storage.search.index.terms import Terms
+
         terms = Terms()
         newest_body_us = 0
 
         for row, started_at_us, own, payload in records:
-            texts = [*own]
+            texts = own
             windows: list[bytes] = []
             if payload is not None:
-                texts += lines_of(payload.request_head)
-                texts += lines_of(payload.response_head)
+                texts = own + lines_of(payload.request_head) + lines_of(payload.response_head)
                 for body in (payload.request_body, payload.response_body):
                     if body is not None:
                         windows += readable_windows(body)
