@@ -140,6 +140,11 @@ def read_suite(path: Path, endpoint_of: Callable[[str], str]) -> Iterator[Record
             raise SuiteError(f"{where}: {reason}") from error
 
 
+def read_line(line: bytes) -> Recorded:
+    """Read an exchange from its line; raises as `json.loads` and `msgspec.convert` do."""
+    return _recorded(json.loads(line))
+
+
 def _is_archive(file: Any) -> bool:
     """Return True if a file is a single document (of one line or several) with a log."""
     try:

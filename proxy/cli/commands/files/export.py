@@ -6,12 +6,12 @@ An export that ended early fails with a message: a file written with exit code 0
 import http.client
 import sys
 import tempfile
-from collections import defaultdict, deque
-from collections.abc import Generator, Iterator
+from collections import Counter
+from collections.abc import Generator, Iterable, Iterator
 from contextlib import closing
 from datetime import tzinfo
 from functools import partial
-from itertools import pairwise
+from itertools import islice, pairwise
 from pathlib import Path
 from typing import Final
 
@@ -106,37 +106,25 @@ def save(
     with failing("--ignore", ValueError, exit_code=2):
         read_places(ignore)
 
-    if per_request is None:
-        write_suite(client, filters, output, name, limit, ignore)
-        return 0
-
-    # Read and written by its owner only.
-    with tempfile.NamedTemporaryFile(prefix="sidelog-", suffix=".ndjson") as file:
-        write_suite(client, filters, Path(file.name), name, ignore=ignore)
-        write_out(distinct_lines(Path(file.name), per_request, limit), output)
-
+    write_suite(client, filters, output, name, limit, per_request, ignore)
     return 0
 
 
-def distinct_lines(suite: Path, per_request: int, limit: int | None) -> Iterator[bytes]:
-    """Yield the lines of a suite: the newest `--per-request` of each request, and of those the
-    newest.
-
-    The suite is read twice: first to decide which exchanges stay, then to copy their lines. For
-    each distinct request, memory holds a key of 16 bytes and the positions that stay.
+def distinct(lines: Iterable[bytes], per_request: int) -> Iterator[bytes]:
+    """Yield the first `per_request` lines of each request. For each distinct request, memory holds
+    a key of 16 bytes.
     """
     from api.identity.match import keys_of
     from api.identity.request import request_of
-    from api.replay.suite import read_suite
+    from api.replay.suite import read_line
 
-    newest: dict[bytes, deque[int]] = defaultdict(lambda: deque(maxlen=per_request))
-    for position, (_, record, payload) in enumerate(read_suite(suite, str)):
-        newest[keys_of(request_of(record, payload)).stable].append(position)
-    kept = sorted(position for positions in newest.values() for position in positions)
-    chosen = {*(kept if limit is None else kept[-limit:])}
-    with suite.open("rb") as file:
-        yield file.readline()  # which names it
-        yield from (line for position, line in enumerate(file) if position in chosen)
+    times: Counter[bytes] = Counter()
+    for line in lines:
+        _, record, payload = read_line(line)
+        key = keys_of(request_of(record, payload)).stable
+        times[key] += 1
+        if times[key] <= per_request:
+            yield line
 
 
 def write_suite(
@@ -145,10 +133,11 @@ def write_suite(
     output: Path | None,
     name: str = "",
     limit: int | None = None,
+    per_request: int | None = None,
     ignore: tuple[str, ...] = (),
 ) -> None:
-    """Write the matching exchanges, or the newest of them, as a suite, oldest first. Replays of it
-    ignore the given paths.
+    """Write the matching exchanges, or the newest of them and of each request, as a suite, oldest
+    first. Replays of it ignore the given paths.
     """
     from api.replay.suite import header_line
     from storage.record import now_us
@@ -157,7 +146,7 @@ def write_suite(
         name, " ".join(f"{key}={value}" for key, value in filters.items()), now_us(), ignore
     )
     parameters = {**filters, "kind": "exchange", "format": "ndjson", "bodies": "true"}
-    _write(client, filters, parameters, output, begin, limit)
+    _write(client, filters, parameters, output, begin, limit, per_request)
 
 
 def _write(
@@ -167,6 +156,7 @@ def _write(
     output: Path | None,
     begin: bytes = b"",
     limit: int | None = None,
+    per_request: int | None = None,
 ) -> None:
     if sys.stderr.isatty():
         expected = _expected_lines(client, filters)
@@ -174,7 +164,7 @@ def _write(
         expected = None
     progress = Progress(expected if limit is None or expected is None else min(limit, expected))
 
-    found = _pieces if limit is None else partial(_newest, limit)
+    found = _pieces if limit is per_request is None else partial(_newest, limit, per_request)
     try:
         with closing(found(client, parameters, progress, begin)) as pieces:
             write_out(pieces, output)
@@ -215,28 +205,38 @@ def _pieces(
 
 
 def _newest(
-    limit: int, client: Client, parameters: Filters, progress: Progress, begin: bytes
+    limit: int | None,
+    per_request: int | None,
+    client: Client,
+    parameters: Filters,
+    progress: Progress,
+    begin: bytes,
 ) -> Generator[bytes, None, None]:
-    """Yield the first lines of an export that is newest first, in the order of a suite; a temporary
+    """Yield the newest lines of an export and of each request, in the order of a suite; a temporary
     file holds them.
     """
     with tempfile.TemporaryFile() as kept:
         ends = [0]
         with closing(_pieces(client, {**parameters, "order": "desc"}, progress, b"")) as pieces:
-            for piece in pieces:
-                *lines, rest = piece.split(b"\n")
-                for line in lines[: limit + 1 - len(ends)]:
-                    kept.write(line + b"\n")
-                    ends.append(kept.tell())
-                if len(ends) > limit:
-                    break
-
-                kept.write(rest)
+            lines = _lines(pieces)
+            if per_request is not None:
+                lines = distinct(lines, per_request)
+            for line in islice(lines, limit):
+                kept.write(line)
+                ends.append(kept.tell())
 
         yield begin
         for start, end in reversed([*pairwise(ends)]):
             kept.seek(start)
             yield kept.read(end - start)
+
+
+def _lines(pieces: Iterable[bytes]) -> Iterator[bytes]:
+    """Yield the whole lines of a text that comes in pieces."""
+    rest = b""
+    for piece in pieces:
+        *lines, rest = (rest + piece).split(b"\n")
+        yield from (line + b"\n" for line in lines)
 
 
 def _received(size_bytes: int, lines: int) -> str:

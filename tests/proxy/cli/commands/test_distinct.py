@@ -1,34 +1,20 @@
 """A suite with a few exchanges of each request."""
 
 import json
-from pathlib import Path
 
-from proxy.cli.commands.files.export import distinct_lines
+from proxy.cli.commands.files.export import distinct
 
 
-def line(number: int, target: str) -> str:
+def line(number: int, target: str) -> bytes:
     path, _, query = target.partition("?")
-    return json.dumps(
-        {"id": str(number), "started_at_us": number, "method": "GET", "path": path, "query": query}
-    )
+    record = {"id": str(number), "started_at_us": number, "method": "GET"}
+    return json.dumps({**record, "path": path, "query": query}).encode()
 
 
-def test_the_newest_of_each_request_stay(tmp_path: Path) -> None:
-    """In their order, behind the line that names the suite; requests are the same in whatever
-    spelling.
-    """
-    targets = ["/a?x=1&y=2", "/b", "/a?y=2&x=1", "/a?x=1&y=3", "/b?", "/a?x=1&y=2", "/b"]
-    suite = tmp_path / "suite.ndjson"
-    suite.write_text(
-        "\n".join(['{"suite": 1}', *(line(n, target) for n, target in enumerate(targets))]) + "\n"
-    )
-
-    for per_request, limit, kept in (
-        (1, None, [3, 5, 6]),
-        (2, None, [2, 3, 4, 5, 6]),
-        (9, None, [*range(7)]),
-        (2, 2, [5, 6]),
-    ):
-        first, *lines = distinct_lines(suite, per_request, limit)
-        assert json.loads(first) == {"suite": 1}
-        assert [int(json.loads(each)["id"]) for each in lines] == kept
+def test_the_first_of_each_request_stay() -> None:
+    """Requests are the same in whatever spelling."""
+    targets = ["/b", "/a?x=1&y=2", "/b?", "/a?x=1&y=3", "/a?y=2&x=1", "/b", "/a?x=1&y=2"]
+    lines = [line(number, target) for number, target in enumerate(targets)]
+    for per_request, kept in ((1, [0, 1, 3]), (2, [0, 1, 2, 3, 4]), (9, [*range(7)])):
+        found = distinct(lines, per_request)
+        assert [int(json.loads(each)["id"]) for each in found] == kept
