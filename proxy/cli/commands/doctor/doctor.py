@@ -11,9 +11,9 @@ that it would work with restrictions.
 import os
 import resource
 import stat
-import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
@@ -82,41 +82,33 @@ def run_checks(
     """Run checks at the same time; return their findings, in order, and whether one is still
     running.
     """
-    deadline = time.monotonic() + limit_s
     found: list[list[Finding]] = [[] for _ in checks]
     denied: list[tuple[str, PermissionError]] = []
-    threads = [
-        threading.Thread(target=_run, args=(check, settings, findings, denied), daemon=True)
+    pool = ThreadPoolExecutor(len(checks))
+    runs = [
+        pool.submit(_run, check, settings, findings)
         for check, findings in zip(checks, found, strict=True)
     ]
-    for thread in threads:
-        thread.start()
-    is_hanging = False
-    for check, thread, findings in zip(checks, threads, found, strict=True):
-        thread.join(max(0.0, deadline - time.monotonic()))
-        if thread.is_alive():
-            is_hanging = True
+    hanging = wait(runs, limit_s).not_done
+
+    for check, run, findings in zip(checks, runs, found, strict=True):
+        name = check.__name__.removeprefix("check_").replace("_", " ")
+        error = None if run in hanging else run.exception()
+        if run in hanging:
             fix = "check the database, the name server and network file systems: one of them does not answer"
-            findings.append(
-                Finding("fail", _name_of(check), f"no answer within {limit_s:g} s", fix)
-            )
+            findings.append(Finding("fail", name, f"no answer within {limit_s:g} s", fix))
+        elif isinstance(error, PermissionError):
+            denied.append((name, error))
+        elif error is not None:  # one broken check must not hide the others
+            findings.append(Finding("fail", name, f"{type(error).__name__}: {error}"))
 
     found.append(list(_denials(denied, settings.data_dir)))
-    return [finding for findings in found for finding in findings], is_hanging
+    return [finding for findings in found for finding in findings], bool(hanging)
 
 
-def _run(
-    check: Check,
-    settings: Settings,
-    findings: list[Finding],
-    denied: list[tuple[str, PermissionError]],
-) -> None:
-    try:
-        findings.extend(check(settings))
-    except PermissionError as error:
-        denied.append((_name_of(check), error))
-    except Exception as error:  # one broken check must not hide the others
-        findings.append(Finding("fail", _name_of(check), f"{type(error).__name__}: {error}"))
+def _run(check: Check, settings: Settings, findings: list[Finding]) -> None:
+    """Gather findings one by one: those before an error stay."""
+    findings.extend(check(settings))
 
 
 def _denials(denied: list[tuple[str, PermissionError]], data_dir: str) -> Iterator[Finding]:
@@ -136,10 +128,6 @@ def _denials(denied: list[tuple[str, PermissionError]], data_dir: str) -> Iterat
         names = ", ".join(sorted(name for name, _ in below))
         text = f"{data_dir}: {below[0][1].strerror}; not checked: {names}"
         yield Finding("fail", "data directory", text, fix)
-
-
-def _name_of(check: Check) -> str:
-    return check.__name__.removeprefix("check_").replace("_", " ")
 
 
 def _check_of(problems: list[str]) -> Check:
