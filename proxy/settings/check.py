@@ -145,7 +145,10 @@ def _check_listeners(settings: Settings) -> Iterator[Problem]:
     owners: dict[tuple[str, int], str] = {}
     for name, address in good.items():
         if address[1] and address in owners:
-            yield name, f"is the address of {owners[address]} too, got {settings.listens[name]!r}"
+            yield (
+                name,
+                f"is the address of the {owners[address]} too, got {settings.listens[name]!r}",
+            )
         owners.setdefault(address, PORTS[name])
 
     admin = good.get("admin.listen")

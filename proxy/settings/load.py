@@ -48,8 +48,6 @@ NEEDS_RESTART: typing.Final = (
 )
 """Settings that need a restart: sockets, number of processes, paths of the records."""
 
-_PLACEHOLDER_UPSTREAM: typing.Final = "http://127.0.0.1:1"
-"""Upstream for commands that do not proxy, since settings need one."""
 _STAND_IN: typing.Final = "http://missing"
 """Value of a required setting without one; an upstream has to be an address."""
 
@@ -89,12 +87,10 @@ def load_without_upstream(
     overrides: Mapping[str, str], environ: Mapping[str, str], config_path: Path | None
 ) -> model.Settings:
     """Load as `load` does, but accept settings without an upstream."""
-    try:
-        return load(overrides, environ, config_path)
-    except model.SettingsError as error:
-        if not any(NO_UPSTREAM in problem for problem in error.problems):
-            raise
-        return load({**overrides, "proxy.upstream": _PLACEHOLDER_UPSTREAM}, environ, config_path)
+    settings, problems = read(overrides, environ, config_path)
+    if others := [problem for problem in problems if NO_UPSTREAM not in problem]:
+        raise model.SettingsError(others)
+    return settings
 
 
 def load_again(
@@ -186,9 +182,10 @@ def _read(
             name: given for name, given in found.items() if not name.startswith(given_anew)
         } | source
 
-    values = _build(model.Settings, "", found, environ, problems)
+    build = _Build(found, environ, problems)
+    values = build.section(model.Settings)
     values["routes"] = tuple(
-        _with_templates(f"routes[{index}]", route, found, problems)
+        build.with_templates(f"routes[{index}]", route)
         for index, route in enumerate(values["routes"])
     )
     values["tokens"], wrong = resolve_tokens(values["tokens"], environ)
@@ -223,91 +220,85 @@ def _built_in(environ: Mapping[str, str]) -> Found:
     return {}
 
 
-def _build(
-    section: type[msgspec.Struct],
-    prefix: str,
-    found: Found,
-    environ: Mapping[str, str],
-    problems: list[str],
-) -> dict[str, typing.Any]:
-    """Convert the given values of one section. Faulty settings keep their default, so that checks
-    go on.
-    """
-    values: dict[str, typing.Any] = {}
-    for key, field in fields_of(section).items():
-        name = prefix + key
-        inner = section_of(field.type)
-        if inner is not None:
-            values[field.name] = inner(**_build(inner, f"{name}.", found, environ, problems))
-        elif name in TABLES:
-            values[field.name] = _build_tables(name, found, environ, problems)
-        elif name in found:
-            try:
-                value = convert(name, found[name], field.type)
-            except ValueError as error:
-                problems.append(_describe(name, found[name], field.type, str(error)))
-                continue
-            if traits_of(field.type).reads_environment:
-                value = _resolved(name, value, found[name], environ, problems)
-            values[field.name] = value
+class _Build:
+    """Converts given values, and gathers what is wrong with them."""
 
-    return values
+    def __init__(self, found: Found, environ: Mapping[str, str], problems: list[str]) -> None:
+        self._found = found
+        self._environ = environ
+        self._problems = problems
 
+    def section(self, section: type[msgspec.Struct], prefix: str = "") -> dict[str, typing.Any]:
+        """Convert the given values of one section. Faulty settings keep their default, so that
+        checks go on.
+        """
+        values: dict[str, typing.Any] = {}
+        for key, field in fields_of(section).items():
+            name = prefix + key
+            inner = section_of(field.type)
+            if inner is not None:
+                values[field.name] = inner(**self.section(inner, f"{name}."))
+            elif name in TABLES:
+                values[field.name] = self._tables(name)
+            elif name in self._found:
+                try:
+                    value = convert(name, self._found[name], field.type)
+                except ValueError as error:
+                    self._problems.append(
+                        _describe(name, self._found[name], field.type, str(error))
+                    )
+                    continue
+                if traits_of(field.type).reads_environment:
+                    value = self._resolved(name, value)
+                values[field.name] = value
 
-def _build_tables(
-    table: str, found: Found, environ: Mapping[str, str], problems: list[str]
-) -> tuple[msgspec.Struct, ...]:
-    """Build a list of tables. A stand-in replaces required settings that are absent or faulty, so
-    that the tables keep their index in what the checks say.
-    """
-    kind = TABLES[table]
-    required = [key for key, field in fields_of(kind).items() if field.required]
-    tables = []
-    for name in [name for name in found if name.startswith(f"{table}[") and name.endswith("]")]:
-        values = _build(kind, f"{name}.", found, environ, problems)
-        problems += [
-            f"{name}.{key}: is missing ({found[name].origin})"
-            for key in required
-            if f"{name}.{key}" not in found
-        ]
-        tables.append(kind(**(dict.fromkeys(required, _STAND_IN) | values)))
+        return values
 
-    return tuple(tables)
+    def _tables(self, table: str) -> tuple[msgspec.Struct, ...]:
+        """Build a list of tables. A stand-in replaces required settings that are absent or faulty,
+        so that the tables keep their index in what the checks say.
+        """
+        found = self._found
+        kind = TABLES[table]
+        required = [key for key, field in fields_of(kind).items() if field.required]
+        tables = []
+        for name in [name for name in found if name.startswith(f"{table}[") and name.endswith("]")]:
+            values = self.section(kind, f"{name}.")
+            self._problems += [
+                f"{name}.{key}: is missing ({found[name].origin})"
+                for key in required
+                if f"{name}.{key}" not in found
+            ]
+            tables.append(kind(**(dict.fromkeys(required, _STAND_IN) | values)))
 
+        return tuple(tables)
 
-def _with_templates(
-    name: str, route: model.RouteSettings, found: Found, problems: list[str]
-) -> model.RouteSettings:
-    """Add the templates of a route's OpenAPI description to its own."""
-    if not route.openapi:
-        return route
-    try:
-        templates = read_templates(Path(route.openapi))
-    except ValueError as error:
-        problems.append(_with_origin(f"{name}.openapi", str(error), found))
-        return route
+    def with_templates(self, name: str, route: model.RouteSettings) -> model.RouteSettings:
+        """Add the templates of a route's OpenAPI description to its own."""
+        if not route.openapi:
+            return route
+        try:
+            templates = read_templates(Path(route.openapi))
+        except ValueError as error:
+            self._problems.append(_with_origin(f"{name}.openapi", str(error), self._found))
+            return route
 
-    return msgspec.structs.replace(route, endpoints=route.endpoints + templates)
+        return msgspec.structs.replace(route, endpoints=route.endpoints + templates)
 
+    def _resolved(self, name: str, value: typing.Any) -> typing.Any:
+        """Return the value of a setting, with `env:NAME` replaced from the environment."""
+        if isinstance(value, dict):
+            return {key: self._variable(name, key, text) for key, text in value.items()}
+        return self._variable(name, name.rpartition(".")[2], value)
 
-def _resolved(
-    name: str, value: typing.Any, given: Given, environ: Mapping[str, str], problems: list[str]
-) -> typing.Any:
-    """Return the value of a setting, with `env:NAME` replaced from the environment."""
-    resolved: dict[str, str] = {}
-    for key, text in (
-        value if isinstance(value, dict) else {name.rpartition(".")[2]: value}
-    ).items():
+    def _variable(self, name: str, key: str, text: str) -> str:
         variable = text.removeprefix("env:")
-        if variable == text or variable in environ:
-            resolved[key] = text if variable == text else environ[variable]
-        else:
-            problems.append(f"{name}: the environment has no {variable} for {key} ({given.origin})")
-
-    if isinstance(value, dict):
-        return resolved
-
-    return "".join(resolved.values())
+        if variable == text:
+            return text
+        if variable not in self._environ:
+            origin = self._found[name].origin
+            self._problems.append(f"{name}: the environment has no {variable} for {key} ({origin})")
+        return self._environ.get(variable, "")
 
 
 def _effective(settings: model.Settings, environ: Mapping[str, str]) -> model.Settings:

@@ -937,11 +937,11 @@ class RouteSettings(Section, frozen=True):
 
 
 PORTS = {
-    "proxy.listen": "the data port",
-    "egress.listen": "the port of outgoing calls",
-    "admin.listen": "the admin port",
-    "admin.metrics_listen": "the open metrics",
-    "admin.health_listen": "the supervisor's health",
+    "proxy.listen": "data port",
+    "egress.listen": "port of outgoing calls",
+    "admin.listen": "admin port",
+    "admin.metrics_listen": "metrics port",
+    "admin.health_listen": "health port",
 }
 _ALWAYS_OPEN = ("proxy.listen", "admin.listen")
 

@@ -81,7 +81,6 @@ def refusal(environ: dict[str, str]) -> str:
             "proxy.client_address_header: has no effect without trusted",
         ),
         ("PROXY__RECORD_ID_HEADER", "a b", "proxy.record_id_header: expected a header name"),
-        ("PROXY__RECORD_ID_HEADER", "x:y", "proxy.record_id_header: expected a header name"),
         (
             "PROXY__RECORD_ID_HEADER",
             "Content-Length",
@@ -96,16 +95,10 @@ def refusal(environ: dict[str, str]) -> str:
             "proxy.limits.timeout_connect_s: expected a number from 0 to 1000000000, or a text "
             "with a unit of ms",
         ),
-        ("ADMIN__ALLOWED_HOSTS", '["a/b"]', "is accepted with any, got 'a/b'"),
         (
             "ADMIN__ALLOWED_HOSTS",
             '["a:8090"]',
             "expected a host without a port: it is accepted with any, got 'a:8090'",
-        ),
-        (
-            "ADMIN__ALLOWED_HOSTS",
-            '["[::1]:80"]',
-            "expected a host without a port: it is accepted with any, got '[::1]",
         ),
         (
             "RING__BYTES",
@@ -144,9 +137,7 @@ def test_smallest_ring_holds_the_default_windows() -> None:
 @each_of(
     ("more", "expected"),
     [
-        ('"path": "v1"', "routes[0].path: expected a raw path"),
         ('"path": "/a?b"', "routes[0].path: expected a raw path"),
-        ('"host": "a/b"', "routes[0].host: expected a host"),
         ('"host": "a.example:8080"', "routes[0].host: expected a host without a port"),
         ('"upstream_host": "a b"', "routes[0].upstream_host: expected a host"),
         ('"headers": {"set_request": {"a b": "x"}}', "expected header names, got 'a b'"),

@@ -5,7 +5,7 @@ import json
 from proxy.settings.check_alerts import secret_of
 from proxy.settings.load import load
 from proxy.settings.model import redacted
-from tests.proxy.settings.test_check_outgoing import refusal
+from tests.proxy.settings.test_check import refusal
 from tests.support.cases import each_of
 
 ALERT = {"name": "a", "url": "http://hooks:9000/x", "above": 1}

@@ -2,21 +2,13 @@
 
 from pathlib import Path
 
-import pytest
-
 from proxy.settings.load import load
-from proxy.settings.model import SettingsError, redacted
+from proxy.settings.model import redacted
+from tests.proxy.settings.test_check import refusal
 from tests.support.cases import each_of
 
 ENDPOINT = "SIDELOG_OTEL__ENDPOINT"
 HTTP, HTTPS = {ENDPOINT: "http://collector:4318"}, {ENDPOINT: "https://collector"}
-
-
-def refusal(environ: dict[str, str]) -> str:
-    """What is wrong with these settings."""
-    with pytest.raises(SettingsError) as caught:
-        load({"proxy.upstream": "http://app:3000"}, environ, None)
-    return "\n".join(caught.value.problems)
 
 
 @each_of(

@@ -8,16 +8,10 @@ from proxy.settings.check_redact import MAX_EXAMPLES, MAX_LITERALS, MAX_OWN_RULE
 from proxy.settings.load import load
 from proxy.settings.model import Settings, SettingsError
 from proxy.settings.redact_rules import CODE_RULES, FIXED_RULES, Rule
+from tests.proxy.settings.test_check import refusal
 from tests.support.cases import each_of
 
 RULE = {"id": "acme-key", "of": "Acme", "literals": ["acme_"], "regex": "acme_([a-z0-9]{8,})"}
-
-
-def refusal(environ: dict[str, str]) -> str:
-    """Load with an upstream and return the whole report."""
-    with pytest.raises(SettingsError) as caught:
-        load({"proxy.upstream": "http://app:3000"}, environ, None)
-    return "\n".join(caught.value.problems)
 
 
 @each_of(
@@ -134,11 +128,6 @@ def test_rules_without_patterns_have_no_effect() -> None:
             "them, got",
         ),
         (
-            {"id": "a" * 65},
-            "rules[0].id: expected at most 64 small letters and digits, with hyphens between "
-            "them, got",
-        ),
-        (
             {"id": "github-token"},
             "rules[0].id: is the id of a built-in rule: take another one, or disable that, got 'g",
         ),
@@ -158,18 +147,6 @@ def test_rules_without_patterns_have_no_effect() -> None:
             "literals: expected 2 to 64 characters of ASCII, without quotes, backslashes and ends "
             "of lines, got 'a'",
         ),
-        (
-            {"literals": ["x" * 65]},
-            "literals: expected 2 to 64 characters of ASCII, without quotes, backslashes and ends "
-            "of lines, got 'xxx",
-        ),
-        ({"literals": ["clé_"]}, "without quotes, backslashes and ends of lines, got 'clé_'"),
-        (
-            {"literals": ['"key":']},
-            """without quotes, backslashes and ends of lines, got '"key":'""",
-        ),
-        ({"literals": ["a\\b"]}, "without quotes, backslashes and ends of lines, got 'a\\\\b'"),
-        ({"literals": ["key\n"]}, "without quotes, backslashes and ends of lines, got 'key\\n'"),
         (
             {"regex": "acme_("},
             "rules[0].regex: expected an expression of RE2: missing ): acme_(, got 'acme_('",

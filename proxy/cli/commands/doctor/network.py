@@ -24,7 +24,7 @@ from proxy.process.listeners import UNIX_PREFIX, host_port, path_error
 from proxy.process.terminal import without_credentials
 from proxy.settings.addresses import UpstreamAddress, parse_listen, parse_upstream, parse_via
 from proxy.settings.flags import FLAGS
-from proxy.settings.model import OtelSettings, RouteSettings, Settings
+from proxy.settings.model import PORTS, OtelSettings, RouteSettings, Settings
 
 CONNECT_S: Final = 3.0
 SOON_DAYS: Final = 14
@@ -32,14 +32,6 @@ SOON_DAYS: Final = 14
 failed.
 """
 MAX_AT_ONCE: Final = 16
-
-_PORTS: Final = {
-    "proxy.listen": "data port",
-    "egress.listen": "port of outgoing calls",
-    "admin.listen": "admin port",
-    "admin.metrics_listen": "metrics port",
-    "admin.health_listen": "health port",
-}
 
 
 def check_ports(settings: Settings) -> Iterator[Finding]:
@@ -49,7 +41,7 @@ def check_ports(settings: Settings) -> Iterator[Finding]:
     usual = Settings().listens
 
     for setting, text in settings.listens.items():
-        name = _PORTS[setting]
+        name = PORTS[setting]
         if setting in running and text == usual.get(setting):
             # The flags of the running sidelog are unknown here, so its actual port is reported.
             yield Finding("ok", name, f"{running[setting]} is in use; sidelog is running here")
