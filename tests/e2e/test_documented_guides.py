@@ -12,7 +12,7 @@ import yaml
 
 from proxy.cli import app
 from proxy.http1.errors import STATUS_OF
-from proxy.settings.load import load_without_upstream
+from proxy.settings.load import NEEDS_RESTART, load_without_upstream
 from storage.ledger import DROP_REASONS
 from tests.e2e.test_documented_commands import World, execute
 from tests.support.certificate import self_signed
@@ -134,6 +134,19 @@ def test_a_program_of_a_page_is_recorded(before_models: Sidelog, name: str) -> N
     assert done.returncode == 0, done.stderr
     assert done.stdout.strip()
     assert eventually(lambda: len(before_models.records(_WITH_TOKENS)) > before)
+
+
+def test_settings_that_need_a_restart_are_listed() -> None:
+    """All of them, and no other."""
+    text = (ROOT / "docs/configuration.md").read_text()
+    [lines] = re.findall(r"change only with a restart:\n\n(.*?)\n\n", text, re.S)
+    listed = set()
+    for line in lines.splitlines():
+        section = "".join(re.findall(r"\[(\w+)\]", line))
+        for name in re.findall(r"`(?:\[\w+\] )?(\w+)`", line):
+            listed.add(f"{section}.{name}".lstrip("."))
+
+    assert listed == set(NEEDS_RESTART)
 
 
 def test_every_error_and_every_loss_is_explained() -> None:
