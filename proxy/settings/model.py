@@ -47,8 +47,8 @@ class LimitSettings(Section, frozen=True):
     max_header_bytes: Annotated[
         int,
         about(
-            "a request head, larger: 431; a line of it a quarter, at least 8 KiB, else 414 or "
-            "431; of a response 4 times that; 0: 16 MiB",
+            "size of a request head; larger: 431. A line may have a quarter of it, at least 8 "
+            "KiB; longer: 414 or 431. A response head may have 4 times as much. 0: 16 MiB",
             ge=0,
             le=16 * MIB,
             form=forms.HEAD_BYTES,
@@ -324,7 +324,7 @@ class CaptureRuleSettings(Section, frozen=True):
     share: Annotated[
         float,
         about(
-            "of the exchanges it finds, how many are kept: 0.01 is one in a hundred",
+            "share of the exchanges found that is kept: 0.01 is one in a hundred",
             ge=0,
             le=1,
             form=forms.SHARE,
@@ -339,10 +339,11 @@ class CaptureRuleSettings(Section, frozen=True):
     ] = "record"
     level: Annotated[
         Literal["", "usage", "headers"],
-        about("of those, what is kept: headers (no bodies), usage (counts, no text); empty: all"),
+        about("what is kept of those: headers (no bodies), usage (counts, no text); empty: all"),
     ] = ""
     slow_ms: Annotated[
-        int, about("exchanges that take as long are kept whole; 0: none is slow", ge=0)
+        int,
+        about("exchanges that take at least this long are kept whole; 0: none is slow", ge=0),
     ] = 1000
 
 
@@ -400,7 +401,7 @@ class CaptureSettings(Section, frozen=True):
 
 
 class PriceSettings(Section, frozen=True):
-    """[[llm.prices]]: prices of models, in the place of the list's; first match wins."""
+    """[[llm.prices]]: prices of models, instead of the list's; first match wins."""
 
     model: Annotated[
         str, about("required; name of models, * is any text: acme-*", min_length=1, max_length=256)
@@ -440,7 +441,7 @@ class LlmSettings(Section, frozen=True):
 
 
 class RedactSettings(Section, frozen=True, rename={"excepted": "except"}):
-    """[redact]: beside the built-in names and rules; of names, case, - and _ are ignored."""
+    """[redact]: added to the built-in names and rules; names ignore case, - and _."""
 
     headers: Annotated[tuple[str, ...], about("header names", form=forms.HEADER_NAME)] = ()
     query: Annotated[
@@ -466,7 +467,8 @@ class RedactSettings(Section, frozen=True, rename={"excepted": "except"}):
     disable: Annotated[
         tuple[str, ...],
         about(
-            'rules that do not count, by id: "iban", "name:session"; sidelog redact list shows all'
+            'rules that are not applied, by id: "iban", "name:session"; sidelog redact list shows '
+            "all"
         ),
     ] = ()
     rules: Annotated[tuple[Rule, ...], about("further kinds of secrets")] = ()
@@ -551,7 +553,8 @@ class EgressSettings(Section, frozen=True):
     clients: Annotated[
         tuple[str, ...],
         about(
-            "who may use it beside this machine: addresses, CIDRs, or `private` for all private "
+            "who may use it in addition to this machine: addresses, CIDRs, or `private` for all "
+            "private "
             "networks; required where it does not listen on loopback",
             form=forms.NETWORK,
         ),
@@ -566,13 +569,13 @@ class EgressSettings(Section, frozen=True):
     ] = ""
     upstream_ca: Annotated[
         str,
-        about("PEM file of further authorities that may sign for hosts, beside the system's"),
+        about("PEM file of authorities that may sign for hosts, in addition to the system's"),
     ] = ""
     via: Annotated[
         str,
         about(
             "proxy that tunnels to the hosts: http://[user:password@]host:port; off: none; empty: "
-            "what HTTPS_PROXY says",
+            "HTTPS_PROXY of the environment",
             hide=without_credentials,
         ),
     ] = ""
@@ -580,15 +583,18 @@ class EgressSettings(Section, frozen=True):
     http_via: Annotated[
         str,
         about(
-            "proxy that is asked for http:// URLs, in the same form; empty: that of via, or what "
-            "http_proxy says",
+            "proxy for http:// URLs, in the same form; empty: that of via, or http_proxy of the "
+            "environment",
             hide=without_credentials,
         ),
     ] = ""
     """As it is in effect after `load`."""
     no_via: Annotated[
         str,
-        about("hosts that are reached without them, as NO_PROXY has them; empty: what that says"),
+        about(
+            "hosts that are reached without these proxies, in the form of NO_PROXY; empty: "
+            "NO_PROXY of the environment"
+        ),
     ] = ""
     """As it is in effect after `load`."""
 
@@ -660,8 +666,8 @@ class TokenSettings(Section, frozen=True):
     role: Annotated[
         Literal["reader", "operate", "admin"],
         about(
-            "`admin` sees and changes everything; `reader` reads its scope; `operate` may send "
-            "requests again, too"
+            "`admin` sees and changes everything; `reader` reads its scope; `operate` may also "
+            "send requests again"
         ),
     ] = "reader"
     projects: Annotated[tuple[str, ...], about("projects it may see; empty: all")] = ()
@@ -682,7 +688,8 @@ class ReplaySettings(Section, frozen=True):
     targets: Annotated[
         tuple[str, ...],
         about(
-            "http://… and https://… where it may go beside the upstream of its own route",
+            "http://… and https://… where it may be sent, in addition to the upstream of its own "
+            "route",
             form=forms.TARGET,
         ),
     ] = ()
@@ -729,16 +736,20 @@ class AlertSettings(Section, frozen=True):
         ),
     ] = ""
     window_s: Annotated[
-        float, about("time that the figure is about, up to now", ge=10, le=366 * 86_400)
+        float,
+        about("length of the period, up to now, that the figure covers", ge=10, le=366 * 86_400),
     ] = 600
     above: Annotated[_Amount | None, about("it fires above this")] = None
     below: Annotated[_Amount | None, about("it fires below this")] = None
-    for_s: Annotated[_Wait, about("time that it must be so before it fires; 0: none")] = 0
+    for_s: Annotated[
+        _Wait,
+        about("time that the figure must be beyond the threshold before it fires; 0: at once"),
+    ] = 0
     resolve_at: Annotated[
         _Amount | None,
         about(
-            "it is over below this, with `below` above this, so that nothing comes and goes; "
-            "left out: at the threshold"
+            "a firing alert resolves below this, or with `below` above this; left out: at the "
+            "threshold"
         ),
     ] = None
     min_requests: Annotated[
@@ -776,8 +787,8 @@ class AlertSettings(Section, frozen=True):
     body: Annotated[
         str,
         about(
-            "JSON in the place of a format, in which {alert}, {value}, {link} and so on stand for "
-            "a message's; "
+            "JSON to send instead of a format; {alert}, {value}, {link} and so on stand for "
+            "fields of the message; "
             '"env:NAME" reads the environment',
             hide=hidden,
             reads_environment=True,
@@ -898,7 +909,7 @@ class RouteSettings(Section, frozen=True):
         str,
         about(
             "proxy that tunnels to the upstream: http://[user:password@]host:port; off: none; "
-            "empty: for https what HTTPS_PROXY and NO_PROXY say",
+            "empty: for https those of HTTPS_PROXY and NO_PROXY",
             hide=without_credentials,
         ),
     ] = ""

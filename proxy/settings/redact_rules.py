@@ -25,7 +25,7 @@ Check = Literal[
 
 
 class Rule(Section, frozen=True, rename="kebab"):
-    """[[redact.rules]]: a kind of secret that is known by its looks; as the built-in rules."""
+    """[[redact.rules]]: a kind of secret that is known by its form; as the built-in rules."""
 
     id: Annotated[
         str,
@@ -34,19 +34,22 @@ class Rule(Section, frozen=True, rename="kebab"):
             form=forms.RULE_ID,
         ),
     ]
-    of: Annotated[str, about("required; whose it is, or what", min_length=1, max_length=200)]
+    of: Annotated[
+        str, about("required; the provider, or the kind of secret", min_length=1, max_length=200)
+    ]
     literals: Annotated[
         tuple[str, ...],
         about(
-            "required; one of them is in each match: 2 to 64 characters of ASCII",
+            "required; each match contains one of them: 2 to 64 characters of ASCII",
             form=forms.LITERAL,
         ),
     ]
     regex: Annotated[
-        str, about("required; how all of it reads, in the syntax of RE2", min_length=1)
+        str, about("required; expression for the whole match, in the syntax of RE2", min_length=1)
     ]
     before: Annotated[
-        int, about("so many bytes of a match stand before its literal", ge=0, le=MAX_BEFORE_BYTES)
+        int,
+        about("maximum number of bytes of a match before its literal", ge=0, le=MAX_BEFORE_BYTES),
     ] = 0
     group: Annotated[
         int, about("group of the expression that is the secret; 0: all of it", ge=0)
@@ -54,7 +57,7 @@ class Rule(Section, frozen=True, rename="kebab"):
     check: Annotated[
         Check,
         about(
-            "what a match must be beside: not-words, mixed, random (letters with digits), "
+            "condition on a match: not-words, mixed, random (letters with digits), "
             "long-or-digit, jwt, pem, base64-login, base58; empty: nothing"
         ),
     ] = ""

@@ -136,7 +136,8 @@ def _settings(
             continue
         value = values[key] if key in values else _default(field)
         setting = f"# {key} =" if value is None else f"{key} = {_toml(value)}"  # TOML has no null
-        first, *more = textwrap.wrap(_help(field), WIDTH - COLUMN - 2)
+        # Twice "# ": of the help, and of a table that is commented out.
+        first, *more = textwrap.wrap(_help(field), WIDTH - COLUMN - 4)
         yield f"{setting:{COLUMN - 2}}  # {first}"
         yield from (f"{'':{COLUMN}}# {line}" for line in more)
 
