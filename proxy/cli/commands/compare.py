@@ -89,7 +89,7 @@ def _print(found: Json) -> None:
         for line in _lines(part):
             out.print(line)
     if figures := [each for each in found["measures"] if each["a"] != each["b"]]:
-        out.print(Text("\nfigures, which are no difference", "bold"))
+        out.print(Text("\nmeasures, which do not count as differences", "bold"))
     for each in figures:
         name = each["name"].removesuffix("_us").replace("_", " ")
         out.print(Text(f"  {name}  {_figure(each, 'a')} -> {_figure(each, 'b')}"))
@@ -111,7 +111,7 @@ def _lines(part: Json) -> Iterator[Text]:
     notes = [*part["notes"]]
     if part["set_apart"]:
         notes.append(
-            f"set apart: {', '.join(dict.fromkeys(change['path'] for change in part['set_apart']))}"
+            f"ignored: {', '.join(dict.fromkeys(change['path'] for change in part['set_apart']))}"
         )
 
     if part["changes"] or notes:
