@@ -3,6 +3,7 @@ kept of it.
 """
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,271 +15,20 @@ from tests.api.native.chat.calls import said, sent_in
 from tests.api.samples import make_body
 from tests.support.cases import each_of
 
-NAMESPACES = [
-    {"type": "namespace", "name": "functions", "tools": [{"type": "custom", "name": "exec"}]},
-    {"type": "namespace", "name": "clock", "tools": [{"type": "function", "name": "sleep"}]},
-]
-CODEX = {
-    "model": "m",
-    "instructions": "Be brief",
-    "input": [
-        {"type": "additional_tools", "role": "developer", "tools": NAMESPACES},
-        {
-            "type": "message",
-            "role": "developer",
-            "content": [{"type": "input_text", "text": "No network"}],
-        },
-        {"type": "message", "role": "user", "content": [{"type": "input_text", "text": "Read it"}]},
-        {"type": "reasoning", "summary": [], "encrypted_content": "gAAA"},
-        {
-            "type": "reasoning",
-            "summary": [{"type": "summary_text", "text": "A file"}],
-            "encrypted_content": "gAAA",
-        },
-        {
-            "type": "custom_tool_call",
-            "id": "ctc_1",
-            "call_id": "c1",
-            "name": "exec",
-            "input": "cat(`a`)",
-        },
-        {
-            "type": "custom_tool_call_output",
-            "call_id": "c1",
-            "output": [
-                {"type": "input_text", "text": "Done"},
-                {"type": "input_text", "text": "milk"},
-            ],
-        },
-        {"type": "function_call", "call_id": "c2", "name": "wait", "arguments": '{"s":1}'},
-        {
-            "type": "function_call_output",
-            "call_id": "c2",
-            "output": [{"type": "input_text", "text": "waited"}],
-        },
-        {
-            "type": "local_shell_call",
-            "call_id": "c3",
-            "action": {"type": "exec", "command": ["ls"]},
-        },
-        {"type": "local_shell_call_output", "call_id": "c3", "output": "a.txt"},
-    ],
-}
+REQUESTS = Path(__file__).parents[3] / "fixtures" / "chat_requests.jsonl"
 
 
-def test_the_items_of_codex() -> None:
-    """Calls with raw text, results that are lists, reasoning as far as it can be read; tools are no
-    message.
+@each_of("line", [json.loads(line) for line in REQUESTS.read_text().splitlines()])
+def test_requests_are_read_in_every_form(line: dict[str, Any]) -> None:
+    """Each line of tests/fixtures/chat_requests.jsonl: who said what, and where it is given, the tools on
+    offer, the ids of calls, and the response that it goes on from.
     """
-    sent = sent_in(CODEX)
-    assert said(sent) == [
-        ("system", "text", "Be brief"),
-        ("system", "text", "No network"),
-        ("user", "text", "Read it"),
-        ("assistant", "thinking", "A file"),
-        ("assistant", "call", "cat(`a`)", "exec"),
-        ("tool", "result", "Done\nmilk", "exec"),
-        ("assistant", "call", '{"s":1}', "wait"),
-        ("tool", "result", "waited", "wait"),
-        (
-            "assistant",
-            "call",
-            '{"type":"exec","command":["ls"]}',
-            "local_shell",
-        ),
-        ("tool", "result", "a.txt", "local_shell"),
-    ]
-    assert [part["id"] for message in sent["messages"][4:] for part in message["parts"]] == [
-        *("c1", "c1", "c2", "c2", "c3", "c3")
-    ]
-    assert sent["tools"] == ["exec", "sleep"]
+    sent = sent_in(line["request"])
+    ids = [part["id"] for message in sent["messages"] for part in message["parts"] if "id" in part]
+    found = sent | {"ids": ids, "said": [[*each] for each in said(sent)]}
+    expected = {name: value for name, value in line.items() if name not in ("says", "request")}
+    assert {name: found[name] for name in expected} == expected
     assert not sent["is_cut"]
-
-
-def test_what_the_provider_keeps_was_said_by_the_model() -> None:
-    """The AI SDK refers to reasoning; remote tools are listed, and their calls have their results
-    with them.
-    """
-    items = [
-        {"role": "user", "content": "Add"},
-        {"type": "item_reference", "id": "rs_1"},
-        {"type": "mcp_list_tools", "id": "mcpl_1", "server_label": "sums", "tools": []},
-        {
-            "type": "mcp_call",
-            "id": "mcp_1",
-            "name": "add",
-            "arguments": "{}",
-            "output": "2",
-            "error": None,
-        },
-        {
-            "type": "mcp_call",
-            "id": "mcp_2",
-            "name": "add",
-            "arguments": "{}",
-            "output": None,
-            "error": "too large",
-        },
-    ]
-    assert said(sent_in({"model": "m", "input": items})) == [
-        ("user", "text", "Add"),
-        ("assistant", "other", "item_reference, not shown here"),
-        ("assistant", "other", "mcp_list_tools, not shown here"),
-        ("assistant", "call", "{}", "add"),
-        ("assistant", "result", "2", "add"),
-        ("assistant", "call", "{}", "add"),
-        ("assistant", "result", "too large", "add"),
-    ]
-
-
-def test_a_request_over_a_web_socket() -> None:
-    """As it is posted, or inside `response`; what it goes on from is named."""
-    posted = {
-        "type": "response.create",
-        "previous_response_id": "resp_1",
-        "input": [{"role": "user", "content": "And?"}],
-    }
-    sent = sent_in(posted)
-    assert (said(sent), sent["follows"]) == ([("user", "text", "And?")], "resp_1")
-    realtime = {
-        "type": "response.create",
-        "response": {"instructions": "Be kind", "tools": [{"type": "function", "name": "look"}]},
-    }
-    sent = sent_in(realtime)
-    assert (said(sent), sent["tools"]) == ([("system", "text", "Be kind")], ["look"])
-    assert sent_in({"type": "response.create"}) is None
-
-
-def test_tools_are_counted_where_they_are_declared() -> None:
-    """In namespaces and in lists of declarations, each by its name; those of a provider by what
-    they are.
-    """
-    declared = {"functionDeclarations": [{"name": "read"}, {"name": "write"}]}
-    body = {"contents": [], "tools": [declared, {"googleSearch": {}}]}
-    assert (sent_in(body))["tools"] == [
-        "read",
-        "write",
-        "googleSearch",
-    ]
-    specs = [{"toolSpec": {"name": "read"}}, {"cachePoint": {"type": "default"}}]
-    assert sent_in({"messages": [], "toolConfig": {"tools": specs}})["tools"] == ["read"]
-    tools = [
-        *NAMESPACES,
-        {"type": "function", "function": {"name": "a"}},
-        {"name": "b"},
-        {"type": "web_search"},
-    ]
-    body = {"messages": [], "tools": tools}
-    assert (sent_in(body))["tools"] == [
-        "exec",
-        "sleep",
-        "a",
-        "b",
-        "web_search",
-    ]
-
-
-def test_the_parts_of_gemini() -> None:
-    """Calls and their answers beside a signature, thoughts, code that was run; a signature alone is
-    nothing.
-    """
-    contents = [
-        {
-            "role": "user",
-            "parts": [{"text": "Read"}, {"inlineData": {"mimeType": "image/png", "data": "AAAA"}}],
-        },
-        {
-            "role": "model",
-            "parts": [
-                {"text": "A file", "thought": True},
-                {"text": "", "thoughtSignature": "s"},
-                {
-                    "functionCall": {"id": "r1", "name": "read", "args": {"a": 1}},
-                    "thoughtSignature": "s",
-                },
-                {"executableCode": {"language": "PYTHON", "code": "1 + 1"}},
-                {"codeExecutionResult": {"outcome": "OUTCOME_OK", "output": "2"}},
-            ],
-        },
-        {
-            "role": "user",
-            "parts": [
-                {"functionResponse": {"id": "r1", "name": "read", "response": {"output": "milk"}}}
-            ],
-        },
-        {
-            "role": "user",
-            "parts": [{"functionResponse": {"name": "read", "response": {"error": "no file"}}}],
-        },
-    ]
-    sent = sent_in({"contents": contents})
-    assert said(sent) == [
-        ("user", "text", "Read"),
-        ("user", "other", "image/png, not shown here"),
-        ("assistant", "thinking", "A file"),
-        ("assistant", "call", '{"a":1}', "read"),
-        ("assistant", "call", "1 + 1", "code"),
-        ("assistant", "result", "2"),
-        ("tool", "result", "milk", "read"),
-        ("tool", "result", '{"error":"no file"}', "read"),
-    ]
-    assert [message["parts"][-1].get("id", "") for message in sent["messages"][1:]] == [
-        "",
-        "r1",
-        "",
-    ]
-
-
-def test_the_parts_of_anthropic() -> None:
-    """Tools of the provider, thinking that cannot be read, images beside texts and in results."""
-    image = {
-        "type": "image",
-        "source": {"type": "base64", "media_type": "image/png", "data": "AAAA"},
-    }
-    found = {
-        "type": "web_search_result",
-        "title": "Milk",
-        "url": "https://milk.test",
-        "encrypted_content": "E",
-    }
-    messages = [
-        {"role": "user", "content": [image, {"type": "text", "text": "Search"}]},
-        {
-            "role": "assistant",
-            "content": [
-                {"type": "thinking", "thinking": "", "signature": "s"},
-                {"type": "redacted_thinking", "data": "AAAA"},
-                {
-                    "type": "server_tool_use",
-                    "id": "s1",
-                    "name": "web_search",
-                    "input": {"query": "milk"},
-                },
-                {"type": "web_search_tool_result", "tool_use_id": "s1", "content": [found]},
-                {"type": "tool_use", "id": "t1", "name": "read", "input": {}},
-            ],
-        },
-        {
-            "role": "user",
-            "content": [
-                {
-                    "type": "tool_result",
-                    "tool_use_id": "t1",
-                    "content": [{"type": "text", "text": "milk"}, image],
-                }
-            ],
-        },
-    ]
-    sent = sent_in({"messages": messages})
-    assert said(sent) == [
-        ("user", "other", "image, not shown here"),
-        ("user", "text", "Search"),
-        ("assistant", "other", "thinking, encrypted by the provider"),
-        ("assistant", "call", '{"query":"milk"}', "web_search"),
-        ("assistant", "result", "Milk\nhttps://milk.test", "web_search"),
-        ("assistant", "call", "{}", "read"),
-        ("tool", "result", "milk\nimage, not shown here", "read"),
-    ]
 
 
 def test_a_cut_request_is_shown_as_far_as_it_goes() -> None:
@@ -440,37 +190,6 @@ def test_what_is_nested_too_deeply_breaks_nothing() -> None:
         assert sent_in(text, keep=keep) is None
 
 
-def test_the_steps_of_an_interaction() -> None:
-    """Who said each of them, and what it goes on from."""
-    steps = [
-        {"type": "user_input", "content": [{"type": "text", "text": "Read"}]},
-        {"type": "function_call", "id": "f1", "name": "read", "arguments": {"a": 1}},
-        {"type": "function_result", "call_id": "f1", "name": "read", "result": "milk"},
-        {"type": "model_output", "content": [{"type": "text", "text": "Milk"}]},
-        {"type": "text", "text": "And bread?"},
-    ]
-    body = {"input": steps, "system_instruction": "Be short", "previous_interaction_id": "v1_1"}
-    sent = sent_in(body)
-    assert said(sent) == [
-        ("system", "text", "Be short"), ("user", "text", "Read"), ("assistant", "call", '{"a":1}', "read"),
-        ("tool", "result", "milk", "read"), ("assistant", "text", "Milk"), ("user", "text", "And bread?"),
-    ]  # fmt: skip
-    assert sent["follows"] == "v1_1"
-
-
-def test_the_inputs_of_a_conversation_of_mistral() -> None:
-    """A text, or entries."""
-    assert said(sent_in({"inputs": "Read"})) == [("user", "text", "Read")]
-    entries = [
-        {"type": "message.input", "role": "user", "content": "Read"},
-        {"type": "function.call", "tool_call_id": "f1", "name": "read", "arguments": '{"a":1}'},
-        {"type": "function.result", "tool_call_id": "f1", "result": "milk"},
-    ]
-    assert said(sent_in({"inputs": entries})) == [
-        ("user", "text", "Read"), ("assistant", "call", '{"a":1}', "read"), ("tool", "result", "milk", "read"),
-    ]  # fmt: skip
-
-
 FAILED = {"type": "tool_result", "tool_use_id": "t", "content": "a"}
 
 
@@ -537,7 +256,13 @@ def test_values_are_texts() -> None:
 
 def test_what_is_no_request_says_nothing() -> None:
     """No body, none that was kept, no JSON, and JSON that is too deep."""
-    for body in (None, make_body(b""), make_body(b"a=1"), make_body(b"[" * 9000)):
+    for body in (
+        None,
+        make_body(b""),
+        make_body(b"a=1"),
+        make_body(b"[" * 9000),
+        make_body(b'{"type": "response.create"}'),
+    ):
         assert read_request(body) is None
 
 
