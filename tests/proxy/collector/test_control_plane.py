@@ -156,13 +156,8 @@ async def test_deletions_are_events(
 ) -> None:
     """Those of age and those of the cap on size."""
     async with control_plane(settings(tmp_path), data, wakeup, rings) as plane:
-        old = make_record(started_at_us=now_us() - 90 * DAY_US)
-        await plane.storage.commit(
-            Batch("other", [Entry(old), Entry(make_record(started_at_us=now_us()))])
-        )
-        await plane.retention.tidy()
-        plane.size_cap._unreported.rows = 7
-        plane.size_cap.report()
+        plane.retention._on_deleted({"reason": "age", "rows": 1})
+        plane.size_cap.on_deleted({"reason": "size", "rows": 7})
 
     async with await open_storage("sqlite:///sidelog.db", tmp_path) as store:
         page = await store.read(RecordQuery(filter=Filter(kind="event"), order="asc", limit=10))
