@@ -7,7 +7,7 @@ rings are emptied, the writer settles what it has, the admin port closes, then t
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterable
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -74,10 +74,11 @@ half the cost per row of 500, measured.
 
 
 class Part(NamedTuple):
-    """A part that runs from start to stop and is waited for by no other."""
+    """A part that no other waits for."""
 
     name: str
-    run: Callable[[], Coroutine[Any, Any, None]]
+    run: Callable[[], Coroutine[Any, Any, None]] | None = None
+    """Runs from start to stop."""
     collect: Callable[[], Iterable[Metric]] = tuple
     """Makes its metrics at each scrape."""
 
@@ -107,7 +108,6 @@ class ControlPlane:
     alerting: Alerting
     fanout: SnapshotCursors | None
     access_log: AccessLog | None
-    parts: Iterable[Part]
     is_handing_over: bool = False
     """Whether another collector continues with the rings where this one stops."""
     unsettled_records: int = 0
@@ -148,7 +148,7 @@ async def control_plane(
         StorageMisconfigured: as `started` does.
     """
     async with started(settings, data) as state, asyncio.TaskGroup() as tasks:
-        plane = _build(settings, data, state, ring_directory)
+        plane, parts = _build(settings, data, state, ring_directory)
         await plane.keys.refresh()
         follow(plane.sources, plane.status, plane.workers)
         _find_rings(plane, state)
@@ -160,7 +160,9 @@ async def control_plane(
             for each in (plane.retention, plane.size_cap)
         ]
         exporting = tasks.create_task(plane.export.run(), name="export")
-        assisting = [tasks.create_task(part.run(), name=part.name) for part in plane.parts]
+        assisting = [
+            tasks.create_task(part.run(), name=part.name) for part in parts if part.run is not None
+        ]
 
         try:
             yield plane
@@ -219,9 +221,9 @@ async def _run_tail(
 
 def _build(
     settings: Settings, data: DataDir, state: StartState, ring_directory: Path | None
-) -> ControlPlane:
-    """Build the parts of the control plane in the order of their dependencies, without starting
-    any.
+) -> tuple[ControlPlane, Sequence[Part]]:
+    """Build the control plane in the order of the dependencies of its parts, without starting any,
+    and list the parts that no other waits for.
     """
     storage = state.deferred.storage
     tail = state.tail
@@ -273,46 +275,40 @@ def _build(
     sources.subscribe(on_found=drain.on_found)
     sources.subscribe(on_found=keys.announce)
     alerting = make_alerting(settings, data.instance, storage)
-    parts = (
+    certificates = certificates_of(settings)
+    ring_bytes = settings.ring.bytes if settings.proxy.data_port else 0
+    parts = [
+        Part("workers", None, lambda: families.worker_families(sources.counters())),
+        Part("rings", None, lambda: families.ring_families(sources, ring_bytes)),
+        Part(
+            "store",
+            None,
+            lambda: families.store_families(writer, retention, size_cap, state.spool),
+        ),
+        Part("watch", readiness.run, lambda: families.process_families(sources, workers, places)),
+        Part("export", None, lambda: families.otel_families(export.exporters)),
         Part("keys", keys.run),
-        Part("watch", readiness.run),
         Part("endpoints", endpoints.run),
         Part("text index", text_indexing.run, lambda: families.text_index_families(text_indexing)),
         Part("replicas", replicas.run, lambda: families.replica_families(replicas.seen)),
         Part("alerts", alerting.run, alerting.families),
         Part("garbage", partial(garbage.collect_rarely, garbage.COLLECTOR.rest)),
         Part("memory", malloc.trim_regularly),
-    )
+        Part("certificates", None, certificates.families),
+        Part("processes", None, lambda: usage_families(workers.process_ids())),
+        Part("builder", None, lambda: eviction_families(*builder.call_evictions)),
+    ]
+    if access_log is not None:
+        parts.append(Part("access log", None, partial(families.access_log_families, access_log)))
+    for part in parts:
+        metrics.watch(part.collect)
     plane = ControlPlane(
         storage=storage, writer=writer, events=events, committed=committed, drain=drain, sources=sources, status=status,
         running=Running(sources, builder), workers=workers, readiness=readiness, metrics=metrics, tail=tail,
         retention=retention, size_cap=size_cap, keys=keys, builder=builder,
-        endpoints=endpoints, export=export, fanout=state.fanout, access_log=access_log, alerting=alerting, parts=parts,
+        endpoints=endpoints, export=export, fanout=state.fanout, access_log=access_log, alerting=alerting,
     )  # fmt: skip
-    _measure(plane, state, places, settings)
-    return plane
-
-
-def _measure(
-    plane: ControlPlane, state: StartState, places: WatchedPaths, settings: Settings
-) -> None:
-    """Register the parts of the control plane as sources of metrics."""
-    metrics = plane.metrics
-    ring_bytes = settings.ring.bytes if settings.proxy.data_port else 0
-    store = plane.writer, plane.retention, plane.size_cap, state.spool
-    metrics.watch(lambda: families.worker_families(plane.sources.counters()))
-    metrics.watch(lambda: families.ring_families(plane.sources, ring_bytes))
-    metrics.watch(lambda: families.store_families(*store))
-    metrics.watch(lambda: families.process_families(plane.sources, plane.workers, places))
-    metrics.watch(lambda: families.otel_families(plane.export.exporters))
-    for part in plane.parts:
-        metrics.watch(part.collect)
-    metrics.watch(certificates_of(settings).families)
-    metrics.watch(lambda: usage_families(plane.workers.process_ids()))
-    metrics.watch(lambda: eviction_families(*plane.builder.call_evictions))
-    access_log = plane.access_log
-    if access_log is not None:
-        metrics.watch(lambda: families.access_log_families(access_log))
+    return plane, parts
 
 
 def _build_export(
