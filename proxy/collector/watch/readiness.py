@@ -33,27 +33,28 @@ class Readiness:
         """Return whether traffic may come, and the other members of the answer."""
         workers = self.workers
         objections = self._objections()
-        away = self._away()
+        is_store_away = self._is_store_away()
         gone = self.places.gone
         members: dict[str, object] = {
             "draining": self.status.is_draining,
-            "degraded": bool(away or gone),
+            "degraded": bool(is_store_away or gone),
         }
         if not self.has_data_port:
             members["data_port"] = False
         elif workers.shown is not None:
             members |= {"workers_ready": workers.accepting, "rings_unread": len(workers.unread)}
 
-        if away:
-            members["away"] = away
+        if is_store_away:
+            members["away"] = ["store"]
         if gone:
             members["gone"] = gone
 
-        reasons = [
-            *objections,
-            *(f"the {store} is {self._how_away(store)}" for store in away),
-            *(f"the {place} was removed: restart" for place in gone),
-        ]
+        reasons = objections[:]
+        if is_store_away and self.status.deferred.state == "opening":
+            reasons.append("the store is being opened")
+        elif is_store_away:
+            reasons.append("the store is away")
+        reasons += [f"the {place} was removed: restart" for place in gone]
         if reasons:
             members["reasons"] = reasons
         return not objections, members
@@ -73,20 +74,11 @@ class Readiness:
         ]
         return reasons
 
-    def _away(self) -> list[str]:
-        """Return the names of the stores that cannot be reached."""
-        is_store_away = not self.writer.is_storage_up
-        if not self.has_data_port:
-            # Nothing is written without a data port, so that only reads of the keys can fail.
-            is_store_away |= bool(self.keys.reason)
-        if is_store_away:
-            return ["store"]
-        return []
-
-    def _how_away(self, store: str) -> str:
-        if store == "store" and self.status.deferred.state == "opening":
-            return "being opened"
-        return "away"
+    def _is_store_away(self) -> bool:
+        # Nothing is written without a data port, so that only reads of the keys can fail.
+        if not self.has_data_port and self.keys.reason:
+            return True
+        return not self.writer.is_storage_up
 
     async def run(self) -> None:
         """Look at workers and places again and again, until cancelled."""
