@@ -6,7 +6,7 @@ flight has neither end nor duration.
 
 import base64
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -195,7 +195,12 @@ def field_of(head: bytes, name: str) -> str:
     """Return the first value of a field of a stored head, by its lower-case name; empty when it is
     not there.
     """
-    return next((value for known, value in split_head(head)[1] if known.lower() == name), "")
+    return value_of(split_head(head)[1], name)
+
+
+def value_of(fields: Iterable[Sequence[str]], name: str) -> str:
+    """Return the first value of a field by its lower-case name; empty when it is not there."""
+    return next((value for known, value in fields if known.lower() == name), "")
 
 
 def split_fields(lines: bytes, text_of: Callable[[bytes], str] = readable) -> list[list[str]]:

@@ -18,6 +18,7 @@ from urllib.parse import quote, quote_plus, urlsplit
 from yarl import URL
 
 from api.native.files.har import IN_LATIN1
+from api.native.projection import value_of
 
 _CUT: Final = ("cut: ", "not kept: ")
 """Beginnings of a body's `comment` in our own archives (`api/native/files/cut_bodies.py`)."""
@@ -93,7 +94,7 @@ def _kept(message: Line) -> list[Line]:
 
 
 def _field(message: Line, name: str) -> str:
-    return next((value for key, value in _fields(message) if key.lower() == name), "")
+    return value_of(_fields(message), name)
 
 
 def _half(start_line: str, message: Line, body: Line | None) -> Line:

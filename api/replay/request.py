@@ -22,6 +22,7 @@ from api.native.projection import (
     exact_text,
     field_of,
     split_head,
+    value_of,
 )
 from api.replay.archive import percent_encoded
 from api.replay.suite import Recorded
@@ -302,7 +303,6 @@ def _content(
             return body.head
         return sent_text(text, body.charset)
 
-    types = [value for name, value in fields if name.lower() == "content-type"]
     document = _json_or_text(text)
     if isinstance(
         document, dict | list
@@ -313,7 +313,7 @@ def _content(
             is_edited = [put(document, steps_of(name), value) for name, value in edits.items()]
             text = json.dumps(document, ensure_ascii=False) if any(is_edited) else text
             missing += dict.fromkeys(_redacted_places(document, "body"))
-    elif types and types[0].lower().startswith("application/x-www-form-urlencoded"):
+    elif value_of(fields, "content-type").lower().startswith("application/x-www-form-urlencoded"):
         text = _edited_pairs(text, "body", given, missing)
 
     if _REDACTED.search(text) and not any(name.startswith("body") for name in missing):

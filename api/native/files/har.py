@@ -15,7 +15,7 @@ from urllib.parse import parse_qsl
 from api.http.times import format_time
 from api.native.files.cut_bodies import describe_body, joined_text
 from api.native.messages import NOTHING_ARCHIVED, Archived
-from api.native.projection import latin1_lines_of, split_fields, split_head
+from api.native.projection import latin1_lines_of, split_fields, split_head, value_of
 from storage.record import Body, Payload, Record, format_id
 
 _REASON_AT: Final = 2
@@ -83,7 +83,7 @@ def _request(record: Record, payload: Payload | None) -> dict[str, object]:
         "bodySize": record.request_bytes,
     }
     if payload is not None:
-        request |= _post_data(payload.request_body, _field(headers, "content-type"))
+        request |= _post_data(payload.request_body, value_of(headers, "content-type"))
         request |= _trailers(payload.request_trailers)
     return request
 
@@ -98,8 +98,8 @@ def _response(record: Record, payload: Payload | None) -> dict[str, object]:
         "httpVersion": _http_version(record),
         "cookies": _cookies(headers, "set-cookie"),
         "headers": _headers(headers, head),
-        "content": _content(record, payload, _field(headers, "content-type")),
-        "redirectURL": _field(headers, "location"),
+        "content": _content(record, payload, value_of(headers, "content-type")),
+        "redirectURL": value_of(headers, "location"),
         "headersSize": _headers_size(payload, head),
         "bodySize": record.response_bytes,
     }
@@ -182,10 +182,6 @@ def _trailers(lines: bytes) -> dict[str, object]:
     if lines:
         return {"_trailers": _pairs(split_fields(lines))}
     return {}
-
-
-def _field(headers: list[list[str]], name: str) -> str:
-    return next((value for key, value in headers if key.lower() == name), "")
 
 
 def _post_data(body: Body | None, media_type: str) -> dict[str, object]:
