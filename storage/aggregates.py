@@ -17,10 +17,8 @@ FIRST_STEP: Final = -158
 """Step of the first bound. A step is an eighth of a doubling; step 0 is one second."""
 BOUNDS_US: Final = tuple(int(1_000_000 * 2 ** (step / 8)) for step in range(FIRST_STEP, 97))
 """Inclusive upper bounds of the latency buckets, µs, from 1 µs to 4 096 seconds. One more bucket is
-unbounded.
+unbounded: there are 256, so that one byte holds the number of a bucket.
 """
-BUCKETS: Final = len(BOUNDS_US) + 1
-"""256, so that one byte holds the number of a bucket."""
 EXACT_ROWS: Final = 3000
 """Percentiles of up to this many records are computed from the records themselves, in about 5 ms.
 """

@@ -79,11 +79,10 @@ def wait_for_postgres() -> None:
         (connection, "CONNECT_S"),
         (postgres_store, "READ_LIMIT_S"),
         (postgres_store, "IDLE_LIMIT_S"),
+        (postgres_store, "LOCK_LIMIT_S"),
     ):
         assert hasattr(module, name)
         setattr(module, name, 120.0)
-
-    set_default(PostgresStorage.open, "lock_limit_s", 60.0)
 
 
 @pytest.hookimpl(wrapper=True)

@@ -12,15 +12,18 @@ position in the log, but not the inserts it lacks.
 import asyncio
 import math
 import time
+from collections.abc import Sequence
 from contextlib import suppress
-from typing import Final
+from typing import Any, Final
 
 from storage.clickhouse.wire.answers import Away
-from storage.clickhouse.wire.link import Link, at_once
+from storage.clickhouse.wire.link import Link, Row, at_once
 from storage.errors import StorageUnavailable
 from storage.query import Replica
 
 _LOOK_AGAIN_S: Final = (0.0, 0.0, 0.02, 0.05, 0.1, 0.2)
+_ON_THEIR_WAY_S: Final = (0.02, 0.1, 0.5, 1.0, 0.0)
+"""Pauses between looks for rows that were just stored."""
 _CLOCK_S: Final = 1
 """Resolution of servers' times."""
 _WHOLE_S: Final = 30.0
@@ -100,6 +103,26 @@ async def whole(link: Link, table: str) -> Link:
     current = link.current
     await _await_whole(current, table)
     return current
+
+
+async def find_rows(
+    link: Link, table: str, sql: str, parameters: Sequence[Any]
+) -> tuple[Link, list[Row]]:
+    """Look for rows of a table that may be on their way to the replica in use: several times, then
+    once more when it shows everything committed. Return its link, too.
+
+    Raises:
+        StorageUnavailable: The replica does not show everything within 30 s.
+    """
+    current = link.current
+    for pause_s in _ON_THEIR_WAY_S:
+        rows = await current.fetch(sql, parameters)
+        if rows:
+            return current, rows
+        await asyncio.sleep(pause_s)
+
+    current = await whole(link, table)
+    return current, await current.fetch(sql, parameters)
 
 
 async def all_whole(link: Link, table: str) -> None:

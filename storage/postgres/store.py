@@ -88,7 +88,6 @@ class PostgresStorage(RelationalStorage[PostgresUpkeep]):
         durability: Durability,
         readers: int,
         read_budget_s: float,
-        lock_limit_s: float,
         lease: Lease | None = None,
     ) -> None:
         super().__init__("postgres", address.location, schema_version)
@@ -96,7 +95,7 @@ class PostgresStorage(RelationalStorage[PostgresUpkeep]):
         self._statement_cache_size = statement_cache_size
         self._read_budget_s = read_budget_s
         self._lease = lease
-        self._begin_write = _begin_write(durability, lock_limit_s)
+        self._begin_write = _begin_write(durability)
         self._begin_delete = f"{self._begin_write}; SELECT pg_advisory_xact_lock({LOCK})"
         self._batches = BatchStore(self._begin_write, is_leased=lease is not None)
         self._names = Names()
@@ -122,7 +121,6 @@ class PostgresStorage(RelationalStorage[PostgresUpkeep]):
         durability: Durability = "safe",
         readers: int = READERS,
         read_budget_s: float = READ_BUDGET_S,
-        lock_limit_s: float = LOCK_LIMIT_S,
         is_read_only: bool = False,
         lease: Lease | None = None,
     ) -> Self:
@@ -160,7 +158,6 @@ class PostgresStorage(RelationalStorage[PostgresUpkeep]):
             durability=durability,
             readers=readers,
             read_budget_s=read_budget_s,
-            lock_limit_s=lock_limit_s,
             lease=lease,
         )
 
@@ -284,10 +281,10 @@ async def _limited(link: Link, seconds: float) -> AsyncIterator[Connection]:
         raise
 
 
-def _begin_write(durability: Durability, lock_limit_s: float) -> str:
+def _begin_write(durability: Durability) -> str:
     text = (
         f"{BEGIN}; SET LOCAL statement_timeout = {int(WRITE_LIMIT_S * 500)}; "
-        f"SET LOCAL lock_timeout = {int(lock_limit_s * 1000)}; "
+        f"SET LOCAL lock_timeout = {int(LOCK_LIMIT_S * 1000)}; "
         f"SET LOCAL idle_in_transaction_session_timeout = {int(IDLE_LIMIT_S * 1000)}; SET LOCAL "
         "jit = off"
     )

@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 from api.native.aggregates import fold
 from storage.aggregates import (
     BOUNDS_US,
-    BUCKETS,
     FACETS,
     FIRST_STEP,
     MAX_FACET_LIMIT,
@@ -115,7 +114,7 @@ def test_beyond_an_hour_the_most_is_all_that_is_known() -> None:
     assert Latencies.of([10, 5_000_000_000, 9_000_000_000]).percentiles() == Percentiles(
         9_000_000_000, 9_000_000_000, 9_000_000_000, is_estimated=True
     )
-    assert Latencies({BUCKETS - 1: 2}).percentiles().p50_us == BOUNDS_US[-1]
+    assert Latencies({len(BOUNDS_US): 2}).percentiles().p50_us == BOUNDS_US[-1]
 
 
 def test_nothing_measured_has_no_percentiles() -> None:
@@ -136,7 +135,7 @@ def test_bounds_are_those_of_native_histograms() -> None:
     """Each is the whole part of an eighth of a doubling; a second is one of them, and belongs to
     its bucket.
     """
-    assert (BOUNDS_US[0], BOUNDS_US[-1], BUCKETS) == (1, 4_096_000_000, 256)
+    assert (BOUNDS_US[0], BOUNDS_US[-1], len(BOUNDS_US)) == (1, 4_096_000_000, 255)
     assert BOUNDS_US[-FIRST_STEP] == 1_000_000
     assert all(low <= high <= (low + 1) * 2 ** (1 / 8) for low, high in pairwise(BOUNDS_US))
     assert bisect_left(BOUNDS_US, 1_000_000) + 1 == bisect_left(BOUNDS_US, 1_000_001)

@@ -12,7 +12,6 @@ Invariant: each version of an entry was decided in view of the version before it
 different: their greatest version counts, so they need no order.
 """
 
-import asyncio
 import secrets
 import time
 from collections.abc import Callable, Sequence
@@ -21,7 +20,7 @@ from typing import Any, Final, NamedTuple, TypeVar
 import msgspec
 
 from storage.clickhouse.engine.server import Server
-from storage.clickhouse.replicas import whole
+from storage.clickhouse.replicas import find_rows
 from storage.clickhouse.tables import REGISTER_TYPES
 from storage.clickhouse.wire.answers import AlreadyThere
 from storage.clickhouse.wire.link import LIMIT_S, Link
@@ -36,8 +35,6 @@ _ENTRIES: Final = (
     "WHERE substring(name, 1, $1) = $2 GROUP BY name"
 )
 _AUTHORS: Final = "SELECT attempt FROM register WHERE name = $1 AND version = $2"
-_LOOK_AGAIN_S: Final = (0.02, 0.1, 0.5, 1.0, 0.0)
-"""Pauses between looks for a row whose token is spent; it may be on its way."""
 _THIN_EVERY: Final = 500
 _KEPT_VERSIONS: Final = 100
 """Versions of an entry that are kept, so that a writer can still see that its change was stored."""
@@ -116,11 +113,11 @@ class Register:
         if not self._server.has_tokens:
             return
         name = "tokens/" + ".".join(map(str, self._server.version))
-        tried = await _authors(self._link, name, 1)
+        tried = await self._link.fetch(_AUTHORS, (name, 1))
         if not tried:
             for attempt in (1, 2):
                 await self._insert([name], [1], "", attempt, self._server.once(f"register/{name}"))
-            tried = await _authors(self._link, name, 1)
+            tried = await self._link.fetch(_AUTHORS, (name, 1))
 
         if len(tried) > 1:
             raise StorageUnavailable(f"clickhouse: {STORES_TWICE}")
@@ -153,21 +150,16 @@ class Register:
         except StorageUnavailable as error:
             reason = error
 
-        link = self._link.current
-        for pause_s in _LOOK_AGAIN_S:
-            authors = await _authors(link, name, version)
-            if authors:
-                return attempt in authors
-            if reason is not None:
+        place = (name, version)
+        if reason is None:
+            _, rows = await find_rows(self._link, "register", _AUTHORS, place)
+        else:
+            rows = await self._link.current.fetch(_AUTHORS, place)
+            if not rows:
                 raise reason
 
-            await asyncio.sleep(pause_s)
-
-        # The row may be on its way from another replica.
-        link = await whole(self._link, "register")
-        authors = await _authors(link, name, version)
-        if authors:
-            return attempt in authors
+        if rows:
+            return (attempt,) in rows
         return None
 
     async def _insert(
@@ -193,13 +185,6 @@ class Register:
         if version % _THIN_EVERY == 0:
             sql = "ALTER TABLE register DELETE WHERE name = $1 AND version < $2"
             await self._link.execute(sql, (name, version - _KEPT_VERSIONS))
-
-
-async def _authors(link: Link, name: str, version: int) -> list[int]:
-    """Return the attempts whose row is the version of an entry; more than one only on servers that
-    store both of two inserts with one token.
-    """
-    return [author for (author,) in await link.fetch(_AUTHORS, (name, version))]
 
 
 def encoded(value: object) -> str:

@@ -25,7 +25,7 @@ from typing import Final, NamedTuple
 from storage.clickhouse.codec import stored_text
 from storage.clickhouse.engine.server import AHEAD_MS, OLDEST_MS, Server
 from storage.clickhouse.numbers import DAY_MS, Numbers, first_of, milliseconds_of
-from storage.clickhouse.replicas import whole
+from storage.clickhouse.replicas import find_rows, whole
 from storage.clickhouse.wire.answers import Late
 from storage.clickhouse.wire.link import Link, Row
 from storage.clickhouse.writes.lanes import MAX_LANES, Lanes
@@ -44,7 +44,7 @@ _MAX_AHEAD_MS: Final = AHEAD_MS // 2
 _HURRIED_MS: Final = 1000
 """A writer whose numbers are this far ahead of the clock claims more lanes."""
 _LOOK_AGAIN_S: Final = (0.02, 0.1, 0.5, 1.0, 0.0)
-"""Pauses between looks for the rows of a slot: they may still be on their way."""
+"""Pauses between looks at the replicas that have a batch."""
 _LATE_PAUSE_S: Final = 0.2
 _LATE_GRACE_MS: Final = 1000
 _NEWEST: Final = (
@@ -366,17 +366,10 @@ class Slots:
             await self._mark(slot, since_ms)
         if self._link.is_replicated or not self._server.has_tokens:
             await self._wait_until_late()
-        link = self._link.current
-        rows = list[Row]()
         parameters = (stored_text(self._instance), slot, first_of(since_ms))
+        if self._server.has_tokens:
+            return await find_rows(self._link, "records", _OF_SLOT, parameters)
 
-        for pause_s in _LOOK_AGAIN_S if self._server.has_tokens else ():
-            rows = await link.fetch(_OF_SLOT, parameters)
-            if rows:
-                return link, rows
-            await asyncio.sleep(pause_s)
-
-        # The rows of the slot may be on their way from another replica.
         link = await whole(self._link, "records")
         return link, await link.fetch(_OF_SLOT, parameters)
 

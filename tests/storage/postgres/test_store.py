@@ -118,9 +118,12 @@ async def test_the_location_has_no_credentials(url: str, tmp_path: Path) -> None
     assert "/t" in location
 
 
-async def test_a_locked_counter_is_unavailable(url: str, other: "Other[asyncpg.Record]") -> None:
+async def test_a_locked_counter_is_unavailable(
+    url: str, other: "Other[asyncpg.Record]", monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A batch that waits too long for another sidecar's is refused whole, and can be tried again."""
-    async with await opened(url, lock_limit_s=0.05) as store:
+    monkeypatch.setattr(module, "LOCK_LIMIT_S", 0.05)
+    async with await opened(url) as store:
         record = make_record()
         async with other.transaction():
             await other.execute("SELECT FROM sidelog.counter FOR UPDATE")
@@ -137,7 +140,7 @@ async def test_a_sidecar_that_was_stopped_does_not_keep_the_others_waiting(
     """The server ends a session that holds the counter and says nothing more."""
     with monkeypatch.context() as patch:  # for the other only: ours may be slow
         patch.setattr(module, "IDLE_LIMIT_S", 0.1)
-        begin = module._begin_write("safe", 1.0)
+        begin = module._begin_write("safe")
     async with await opened(url) as store:
         await other.execute(f"{begin}; SELECT FROM sidelog.counter FOR UPDATE")
         assert await store.commit(make_batch(make_record())) == 1

@@ -8,7 +8,7 @@ from collections import Counter
 from hypothesis import given
 from hypothesis import strategies as st
 
-from storage.aggregates import BOUNDS_US, BUCKETS
+from storage.aggregates import BOUNDS_US
 from storage.sqlite.histograms import (
     MERGE,
     SUM,
@@ -20,7 +20,9 @@ from storage.sqlite.histograms import (
 from tests.support.cases import each_of
 
 counts = st.dictionaries(
-    st.integers(0, BUCKETS - 1), st.integers(1, 2**26) | st.integers(1, 9), max_size=BUCKETS
+    st.integers(0, len(BOUNDS_US)),
+    st.integers(1, 2**26) | st.integers(1, 9),
+    max_size=len(BOUNDS_US) + 1,
 )
 
 
@@ -79,7 +81,7 @@ def test_sql_joins_every_byte_of_histograms() -> None:
     """
     counts = [
         {bucket: sign * count}
-        for bucket in range(BUCKETS)
+        for bucket in range(len(BOUNDS_US) + 1)
         for count in (1, 0x80, 0xFF00, 0x7FC3A9)
         for sign in (1, -1)
     ]
