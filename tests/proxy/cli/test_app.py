@@ -250,6 +250,7 @@ def test_shown_toml_means_the_same_settings() -> None:
         "SIDELOG_ROUTES": json.dumps([route]),
         "SIDELOG_OTEL__ENDPOINT": "http://b",
         "SIDELOG_OTEL__HEADERS": '{"x.y": "1"}',
+        "SIDELOG_ALERTS": '[{"name": "a", "url": "http://h/x", "above": 1}]',
     }
     shown = redacted(load({}, environ, None))
     assert set(shown["routes"][0]["tool_cost_usd"]) == set(names)
