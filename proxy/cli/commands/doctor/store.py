@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import unquote
 
-from proxy.cli.commands.doctor.databases import check_clickhouse, check_postgres, newer
+from proxy.cli.commands.doctor.databases import NAME, check_clickhouse, check_postgres, newer
 from proxy.cli.commands.doctor.finding import Finding
 from proxy.settings.model import Settings
 from storage.backends import DAMAGED, is_postgres
@@ -28,32 +28,25 @@ SQLITE_CHECK_S: Final = 2.0
 
 def check_storage(settings: Settings) -> Iterator[Finding]:
     """Check the store of the records."""
-    yield from _check_store("storage", settings.storage.url, settings.data_dir)
+    url = settings.storage.url
     path = sqlite_path(settings)
-    if path is not None:
-        yield from _check_cap(path, settings.retention.max_bytes)
-
-
-def _check_store(name: str, url: str, data_dir: str) -> Iterator[Finding]:
-    path = _file_of(url, data_dir)
     if is_postgres(url):
-        yield from check_postgres(name, url)
+        yield from check_postgres(url)
     elif url.startswith("clickhouse"):
-        yield from check_clickhouse(name, url)
+        yield from check_clickhouse(url)
     elif path is not None:
-        yield from _check_file(name, path)
+        yield from _check_file(path)
+        yield from _check_cap(path, settings.retention.max_bytes)
+    elif url.startswith("memory"):
+        yield Finding("ok", NAME, "in memory: records end with the process")
     else:
-        yield Finding(
-            "ok",
-            name,
-            "in memory: records end with the process" if url.startswith("memory") else "not a file",
-        )
+        yield Finding("ok", NAME, "not a file")
 
 
-def _check_file(name: str, path: Path) -> Iterator[Finding]:
+def _check_file(path: Path) -> Iterator[Finding]:
     """Open a SQLite store read-only and check it for a few seconds."""
     if not path.exists():
-        yield Finding("ok", name, f"{path} will be created at the first start")
+        yield Finding("ok", NAME, f"{path} will be created at the first start")
         return
     deadline = time.monotonic() + SQLITE_CHECK_S
     try:
@@ -65,19 +58,19 @@ def _check_file(name: str, path: Path) -> Iterator[Finding]:
     except sqlite3.Error as error:
         yield Finding(
             "fail",
-            name,
+            NAME,
             f"{path}: {error}",
             "restore it from a backup, or move it away: a new store is created",
         )
         return
 
-    yield from _set_aside(name, path)
+    yield from _set_aside(path)
     newest = len(migrations())
     if layout > newest:
-        yield newer(name, str(path), layout, newest)
+        yield newer(str(path), layout, newest)
     elif found != "ok":
         fix = "stop sidelog, run sqlite3 FILE '.recover', or restore a backup"
-        yield Finding("fail", name, f"{path}: {found}", fix)
+        yield Finding("fail", NAME, f"{path}: {found}", fix)
     else:
         if layout < newest:
             step = f", which the next start brings to {newest}"
@@ -85,7 +78,7 @@ def _check_file(name: str, path: Path) -> Iterator[Finding]:
             step = ""
         size_mib = path.stat().st_size >> 20
         text = f"{path} opens, {size_mib} MiB, no damage found, layout {layout}{step}"
-        yield Finding("ok", name, text)
+        yield Finding("ok", NAME, text)
 
 
 def _check_cap(path: Path, max_bytes: int) -> Iterator[Finding]:
@@ -99,10 +92,10 @@ def _check_cap(path: Path, max_bytes: int) -> Iterator[Finding]:
             f"{place} has room for {room >> 20} MiB of records, retention.max_bytes is "
             f"{max_bytes >> 20} MiB: the disk is full before the oldest go"
         )
-        yield Finding("warn", "storage", text, "lower retention.max_bytes, or free space there")
+        yield Finding("warn", NAME, text, "lower retention.max_bytes, or free space there")
 
 
-def _set_aside(name: str, path: Path) -> Iterator[Finding]:
+def _set_aside(path: Path) -> Iterator[Finding]:
     """Report files of damaged stores next to the one in use."""
     for place in sorted(path.parent.glob(f"{path.name}{DAMAGED}*")):
         if not place.name.endswith(("-wal", "-shm")):
@@ -111,7 +104,7 @@ def _set_aside(name: str, path: Path) -> Iterator[Finding]:
                 "remove both"
             )
             yield Finding(
-                "warn", name, f"{place} was damaged and set aside, its records are not shown", fix
+                "warn", NAME, f"{place} was damaged and set aside, its records are not shown", fix
             )
 
 
@@ -173,13 +166,10 @@ def _quick_check(connection: sqlite3.Connection) -> str:
 
 def sqlite_path(settings: Settings) -> Path | None:
     """Return the file of a SQLite store; None for other stores."""
-    return _file_of(settings.storage.url, settings.data_dir)
-
-
-def _file_of(url: str, data_dir: str) -> Path | None:
+    url = settings.storage.url
     rest = url.removeprefix("sqlite:///")
     if rest != url and rest:
-        return Path(data_dir, unquote(rest))
+        return Path(settings.data_dir, unquote(rest))
     return None
 
 

@@ -18,7 +18,7 @@ pytestmark = [pytest.mark.clickhouse, pytest.mark.timeout(300)]
 )
 def test_an_address_that_names_all_servers(tmp_path: Path, named: str, size: str) -> None:
     """Each server has its line, and the cluster one of its own."""
-    findings = list(check_clickhouse("storage", clickhouse_cluster.url(tmp_path, named)))
+    findings = list(check_clickhouse(clickhouse_cluster.url(tmp_path, named)))
     assert [finding.state for finding in findings] == ["ok"] * 3
     assert findings[-1].text == f"cluster {named}: {size}"
 
@@ -33,7 +33,7 @@ def test_an_address_that_names_all_servers(tmp_path: Path, named: str, size: str
 def test_an_address_that_lacks_a_server(tmp_path: Path, named: str, state: str, text: str) -> None:
     """A shard that is not named is never read; a replica that is not named cannot help."""
     head, _, last = clickhouse_cluster.url(tmp_path, named).partition(",")
-    findings = list(check_clickhouse("storage", f"{head.partition('//')[0]}//{last}"))
+    findings = list(check_clickhouse(f"{head.partition('//')[0]}//{last}"))
     assert (findings[-1].state, findings[-1].text) == (state, text)
     assert findings[-1].fix
 
@@ -41,7 +41,7 @@ def test_an_address_that_lacks_a_server(tmp_path: Path, named: str, state: str, 
 def test_a_cluster_that_no_server_knows(tmp_path: Path) -> None:
     """Each server says so, and what to define."""
     url = clickhouse_cluster.url(tmp_path).replace(f"cluster={CLUSTER}", "cluster=main")
-    findings = list(check_clickhouse("storage", url))
+    findings = list(check_clickhouse(url))
     assert [finding.state for finding in findings] == ["fail", "fail"]
     assert all(
         "knows no cluster main" in finding.text and "remote_servers" in finding.fix

@@ -45,7 +45,7 @@ def test_clocks_of_a_database_and_ours_agree(their_s: float, expected: str | Non
 def test_a_database_with_another_time_is_told_of(monkeypatch: pytest.MonkeyPatch) -> None:
     """It can be used all the same: the store is in order, the clock is not."""
     monkeypatch.setattr(databases, "time", SimpleNamespace(time=lambda: time.time() - 3600))
-    store, skew = databases.check_postgres("storage", postgres.url("postgres"))
+    store, skew = databases.check_postgres(postgres.url("postgres"))
     assert (store.state, skew.state, skew.name) == ("ok", "warn", "clock")
     found = re.search(r"ours is (\d+) s behind that of", skew.text)
     assert found is not None, skew.text

@@ -321,11 +321,11 @@ def test_a_clickhouse_is_reached_and_not_changed(engine: str) -> None:
     """
     running = clickhouse.server(engine)
     name = running.database()
-    (finding,) = databases.check_clickhouse("storage", running.url(name))
+    (finding,) = databases.check_clickhouse(running.url(name))
     assert finding.state == "ok"
     assert "tables will be created at the first start" in finding.text
     assert running.ask(f"SELECT count() FROM system.tables WHERE database = '{name}'") == "0\n"
-    (finding,) = databases.check_clickhouse("storage", running.url("nowhere"))
+    (finding,) = databases.check_clickhouse(running.url("nowhere"))
     assert (finding.state, finding.fix) == (
         "fail",
         "clickhouse-client --query 'CREATE DATABASE nowhere'",
@@ -338,7 +338,7 @@ def test_a_clickhouse_of_a_newer_sidelog_is_a_failure() -> None:
     name = (running := clickhouse.server("debian")).database()
     columns = "seq Int64, layout UInt16 ALIAS 99, order_delay_ms UInt32 ALIAS 0"
     running.ask(f"CREATE TABLE {name}.records ({columns}) ENGINE = MergeTree ORDER BY seq")
-    (seen,) = databases.check_clickhouse("storage", running.url(name))
+    (seen,) = databases.check_clickhouse(running.url(name))
     assert (seen.state, "by a newer sidelog (layout 99" in seen.text) == ("fail", True)
 
 
@@ -353,13 +353,13 @@ def test_a_clickhouse_that_cannot_be_used_is_a_failure() -> None:
         ("locked:tiger", "does not let this user in"),
         ("guest", "guest may not write there"),
     ):
-        (finding,) = databases.check_clickhouse("storage", f"clickhouse://{user}@{place}")
+        (finding,) = databases.check_clickhouse(f"clickhouse://{user}@{place}")
         assert finding.state == "fail"
         assert expected in finding.text
         assert "tiger" not in finding.text
         assert "\n" not in finding.text
 
-    away = databases.check_clickhouse("storage", f"clickhouse://127.0.0.1:1,{place}")
+    away = databases.check_clickhouse(f"clickhouse://127.0.0.1:1,{place}")
     assert states(away) == ["warn", "ok"]
 
 

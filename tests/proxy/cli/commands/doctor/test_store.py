@@ -42,7 +42,7 @@ def test_a_database_that_was_set_read_only_is_a_failure(tmp_path: Path) -> None:
         await connection.close()
         return url
 
-    finding = next(check_postgres("storage", asyncio.run(prepare())))
+    finding = next(check_postgres(asyncio.run(prepare())))
     assert finding.state == "fail"
     assert "read-only" in finding.text
 
