@@ -18,10 +18,11 @@ from api.dialects.entry_pages import EntryPage, EntryQuery, read_entry_page
 from api.http.accept import prefers
 from api.http.compression import compress_stream
 from api.http.errors import Refused
+from api.http.paging import first_kept_seq
 from api.http.responses import encode_rows, json_response, true_or_unset
 from storage.base import Storage
 from storage.errors import StorageUnavailable
-from storage.query import Count, CountQuery, Filter, RecordQuery
+from storage.query import Count, CountQuery, Filter
 
 NDJSON: Final = "application/x-ndjson"
 PAGE_ENTRIES: Final = 500
@@ -144,13 +145,7 @@ class _SnapshotReader:
         self.position = replace(self.position, after_id=after_id)
 
     async def _check_retention(self) -> None:
-        oldest = await self._storage.read(
-            RecordQuery(filter=Filter(kind="all"), order="asc", limit=1)
-        )
-        if oldest.records:
-            kept_seq = oldest.records[0].seq
-        else:
-            kept_seq = self.position.snapshot_seq + 1
+        kept_seq = await first_kept_seq(self._storage, self.position.snapshot_seq)
         if (
             kept_seq > self.position.after_id // 2 + 1
             and self.position.after_id < 2 * self.position.snapshot_seq

@@ -26,6 +26,20 @@ def out_of_time() -> Refused:
     )
 
 
+async def first_kept_seq(storage: Storage, head_seq: int) -> int:
+    """Return the `seq` of the oldest record; the one after `head_seq` if no record is left."""
+    oldest = await storage.read(RecordQuery(filter=Filter(kind="all"), order="asc", limit=1))
+    if oldest.records:
+        return oldest.records[0].seq
+    return head_seq + 1
+
+
+async def reaches_back(storage: Storage, to_us: int) -> bool:
+    """Return True if the log has a record that started at this time or before it."""
+    older = Filter(kind="all", until_us=to_us + 1)
+    return bool((await storage.read(RecordQuery(filter=older, limit=1))).records)
+
+
 async def read_whole_page(storage: Storage, query: RecordQuery) -> Page:
     """Read a page, and continue if the time budget ended the search.
 

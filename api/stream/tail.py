@@ -22,6 +22,7 @@ from typing import Final
 
 import msgspec
 
+from api.http.paging import first_kept_seq
 from api.stream.sse import encode_event
 from api.stream.tail_ring import Encode, EncodeEntry, Frame, Interest, TailRing, encode_frames
 from storage.base import Storage
@@ -285,11 +286,7 @@ class Tail:
         )
         # Read last, so that records removed in between are reported, and the page does not silently
         # lack any.
-        oldest = await self._storage.read(RecordQuery(filter=_EVERY_RECORD, order="asc", limit=1))
-        if oldest.records:
-            kept_seq = oldest.records[0].seq
-        else:
-            kept_seq = self._committed_seq + 1
+        kept_seq = await first_kept_seq(self._storage, self._committed_seq)
         if kept_seq > after_id // 2 + 1 and await self._has_removed():
             return [self._gap(interest, after_id, min(kept_seq - 1, until_seq))]
 

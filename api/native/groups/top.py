@@ -20,6 +20,7 @@ from aiohttp import web
 from msgspec import UNSET
 
 from api.http.errors import BadParameter
+from api.http.paging import reaches_back
 from api.http.params import (
     Query,
     read_bool,
@@ -388,7 +389,7 @@ async def _read_before(storage: Storage, filter: Filter, by: str, now_us: int) -
     if (
         earlier is None
         or earlier.since_us is None
-        or not await _reaches_back(storage, earlier.since_us)
+        or not await reaches_back(storage, earlier.since_us)
     ):
         return None
 
@@ -396,11 +397,6 @@ async def _read_before(storage: Storage, filter: Filter, by: str, now_us: int) -
     if found.complete:
         return found
     return None
-
-
-async def _reaches_back(storage: Storage, to_us: int) -> bool:
-    older = Filter(kind="all", until_us=to_us + 1)
-    return bool((await storage.read(RecordQuery(filter=older, limit=1))).records)
 
 
 async def _series(request: web.Request, filter: Filter, by: str, now_us: int) -> TopSeries | None:

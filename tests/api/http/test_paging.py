@@ -5,7 +5,15 @@ from dataclasses import replace
 import pytest
 
 from api.http.errors import Refused
-from api.http.paging import MAX_ROUNDS, Frozen, freeze, freeze_and_count, read_whole_page
+from api.http.paging import (
+    MAX_ROUNDS,
+    Frozen,
+    first_kept_seq,
+    freeze,
+    freeze_and_count,
+    reaches_back,
+    read_whole_page,
+)
 from storage.query import Count, CountQuery, Filter, Page, RecordQuery
 from tests.api.conftest import Start, World, ask
 from tests.api.samples import make_batch, make_event, make_record
@@ -163,3 +171,15 @@ async def test_an_end_that_is_given_is_the_one_that_counts() -> None:
         store.times = 1
         frozen, count = await freeze_and_count(store, Filter(), 3, CountQuery)
         assert (frozen.max_seq, count.exchanges) == (3, 3)
+
+
+async def test_a_log_begins_with_its_oldest_record() -> None:
+    """Without any it begins after the end that is given."""
+    async with MemoryStorage() as store:
+        assert await first_kept_seq(store, 5) == 6
+        started_at_us = make_record(1).started_at_us
+        assert not await reaches_back(store, started_at_us)
+        await store.commit(make_batch(make_record(1), make_record(2)))
+        assert await first_kept_seq(store, 5) == 1
+        reached = [await reaches_back(store, started_at_us + us) for us in (-1, 0)]
+        assert reached == [False, True]

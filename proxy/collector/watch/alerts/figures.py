@@ -5,6 +5,7 @@ from typing import Final
 
 from multidict import MultiDict
 
+from api.http.paging import reaches_back
 from api.http.params import read_filter
 from proxy.collector.watch.alerts.searches import joined, search_of
 from proxy.settings.model import AlertSettings
@@ -60,7 +61,7 @@ async def read_figures(storage: Storage, alert: AlertSettings, now_us: int) -> d
     window_us = round(alert.window_s * 1_000_000)
     since_us = now_us - window_us
     # A log that is younger than the window has too little of everything.
-    if alert.below is not None and not await _reaches_back(storage, since_us):
+    if alert.below is not None and not await reaches_back(storage, since_us - 1):
         return {}
 
     sums_by_group = await _sums(storage, alert, _filter(alert.query, since_us, now_us))
@@ -88,11 +89,6 @@ async def read_examples(storage: Storage, search: str, since_us: int, until_us: 
     filter = _filter(search, since_us, until_us)
     page = await storage.read(RecordQuery(filter=filter, limit=MAX_EXAMPLES))
     return [format_id(record.id) for record in page.records]
-
-
-async def _reaches_back(storage: Storage, to_us: int) -> bool:
-    older = RecordQuery(filter=Filter(kind="all", until_us=to_us), limit=1)
-    return bool((await storage.read(older)).records)
 
 
 def _value(alert: AlertSettings, sums: _Sums, compared: _Sums | None) -> float | None:
