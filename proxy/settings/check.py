@@ -19,9 +19,9 @@ import msgspec
 from proxy.process.tls import server_context
 from proxy.settings.addresses import is_loopback, parse_address, parse_listen
 from proxy.settings.check_alerts import check_alerts
-from proxy.settings.check_egress import check_egress
 from proxy.settings.check_headers import OWN_HEADERS, check_header_rules
 from proxy.settings.check_outgoing import (
+    check_egress,
     check_otel,
     check_replay,
     check_upstream,

@@ -1,4 +1,4 @@
-"""Checks of outgoing requests, spans and replays: not to ourselves, and valid addresses and
+"""Checks of upstreams, outgoing calls, spans and replays: not to ourselves, and valid addresses and
 headers.
 
 Standards: RFC 9110 §5.1 (field names are tokens), §5.5 (values without CR, LF, NUL).
@@ -6,15 +6,30 @@ Standards: RFC 9110 §5.1 (field names are tokens), §5.5 (values without CR, LF
 
 from collections.abc import Callable, Iterator
 from functools import partial
+from importlib.util import find_spec
 from typing import Final
 
 from proxy.process.listeners import host_port
 from proxy.process.tls import upstream_context
-from proxy.settings.addresses import leads_to, parse_upstream, parse_via
+from proxy.settings.addresses import (
+    UpstreamAddress,
+    is_loopback,
+    leads_to,
+    parse_address,
+    parse_upstream,
+    parse_via,
+)
 from proxy.settings.check_headers import check_headers
-from proxy.settings.model import OtelSettings, ReplaySettings, RouteSettings, Settings
+from proxy.settings.model import (
+    EgressSettings,
+    OtelSettings,
+    ReplaySettings,
+    RouteSettings,
+    Settings,
+)
 from proxy.settings.section import Problem
 
+_EXTRA: Final = "pip install 'sidelog[egress]'"
 MESSAGE_HEADERS: Final = frozenset(
     {
         "connection",
@@ -36,8 +51,13 @@ def check_upstream(name: str, text: str, own: list[tuple[str, int]]) -> Iterator
         yield f"{name}.upstream", f"{error}, got {text!r}"
         return
 
-    if any(leads_to(upstream, address) for address in own):
+    if _is_own(upstream, own):
         yield f"{name}.upstream", f"is this proxy's own address, got {text!r}"
+
+
+def _is_own(upstream: UpstreamAddress, own: list[tuple[str, int]]) -> bool:
+    """Return whether an address leads to one of our own."""
+    return any(leads_to(upstream, address) for address in own)
 
 
 def check_via(name: str, text: str, own: list[tuple[str, int]]) -> Iterator[Problem]:
@@ -48,10 +68,7 @@ def check_via(name: str, text: str, own: list[tuple[str, int]]) -> Iterator[Prob
         yield name, str(error)
         return
 
-    if via is not None and any(
-        leads_to(parse_upstream(f"http://{host_port(via.host, via.port)}"), address)
-        for address in own
-    ):
+    if via is not None and _is_own(parse_upstream(f"http://{host_port(via.host, via.port)}"), own):
         yield name, "is this proxy's own address"
 
 
@@ -151,8 +168,7 @@ def problem_of(url: str, own: list[tuple[str, int]], *, may_ask: bool = False) -
     except ValueError as error:
         return str(error)
 
-    is_own = any(leads_to(receiver, address) for address in own)
-    if is_own:
+    if _is_own(receiver, own):
         return "is this proxy's own address: it would record and send its own requests endlessly"
 
     return ""
@@ -162,3 +178,38 @@ def check_replay(replay: ReplaySettings) -> Iterator[Problem]:
     """Yield the faults of [replay]."""
     if replay.targets and not replay.enabled:
         yield "replay.targets", "has no effect without replay.enabled"
+
+
+def check_egress(settings: Settings, own: list[tuple[str, int]]) -> Iterator[Problem]:
+    """Yield what is wrong with [egress], where `own` are our own addresses."""
+    egress = settings.egress
+    if not egress.listen:
+        for name in egress.__struct_fields__:
+            if value := getattr(egress, name):
+                shown = list(value) if isinstance(value, tuple) else value
+                yield f"egress.{name}", f"has no effect while egress.listen is empty, got {shown!r}"
+        return
+
+    if not settings.proxy.data_port:
+        yield "egress.listen", f"has no effect without a data port, got {egress.listen!r}"
+    if find_spec("cryptography") is None:
+        yield "egress.listen", f"needs certificates: {_EXTRA}, got {egress.listen!r}"
+
+    yield from _check_clients(egress)
+    yield from check_via("egress.via", egress.via, own)
+    yield from check_via("egress.http_via", egress.http_via, own)
+    if egress.upstream_ca:
+        yield from check_authorities("egress.upstream_ca", egress.upstream_ca)
+
+
+def _check_clients(egress: EgressSettings) -> Iterator[Problem]:
+    try:
+        host, _ = parse_address(egress.listen)
+    except ValueError:
+        return  # reported with the ports
+    if not is_loopback(host) and not egress.clients:
+        yield (
+            "egress.clients",
+            f"must name who may use {egress.listen}, which other machines reach: a proxy that is "
+            "open to all would be misused",
+        )

@@ -1,6 +1,6 @@
-"""The forms of values: what a setting has to look like, beyond its type and bounds.
+"""The forms of values: rules for the value of a setting, beyond its type and bounds.
 
-A form returns what is wrong with a value, in words, or nothing. Standards: RFC 9110 §5.1 (field
+A form returns the fault of a value, in words, or an empty text. Standards: RFC 9110 §5.1 (field
 names are tokens), §7.2 (Host).
 """
 
@@ -31,7 +31,7 @@ _HOST: Final = r"(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)"
 
 
 def _expecting(expected: str, fits: Callable[[Any], object]) -> Form:
-    """Return the form of values for which `fits` returns something true."""
+    """Return the form of all values that `fits` accepts."""
 
     def fault_of(value: Any) -> str:
         if fits(value):

@@ -23,16 +23,16 @@ def hidden(text: str) -> str:
 
 
 def hidden_path(url: str) -> str:
-    """Hide the path of an address: that of a webhook is often its secret."""
+    """Hide the path of an address: the path of a webhook is often its secret."""
     address = urlsplit(url)
     return f"{address.scheme}://{address.netloc}/{REDACTED}"
 
 
 class Traits(NamedTuple):
-    """What is declared of a setting, besides its type, bounds and help."""
+    """The declaration of a setting, besides its type, bounds and help."""
 
     form: Form | None = None
-    """What its text, or each text of its list, has to look like."""
+    """The form of its value, or of each value of its list."""
     hide: Hide | None = None
     """Hides a secret where settings are shown; no message repeats its value."""
     reads_environment: bool = False

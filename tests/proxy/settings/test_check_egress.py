@@ -71,7 +71,7 @@ def test_the_proxy_of_the_environment_is_taken() -> None:
 
 
 def test_cryptography_is_needed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("proxy.settings.check_egress.find_spec", lambda _: None)
+    monkeypatch.setattr("proxy.settings.check_outgoing.find_spec", lambda _: None)
     assert "pip install 'sidelog[egress]'" in problems(ON)
 
 
