@@ -28,28 +28,11 @@ from storage.search.searched_text import searched_windows, without_long_runs
 from storage.search.subject import Subject, has_text, numbers_of, texts_of
 from storage.search.words import decoded, fold
 
-NUMBERS: Final = frozenset(
-    (
-        *(
-            "status",
-            "duration_us",
-            "first_byte_us",
-            "request_bytes",
-            "response_bytes",
-            "bytes",
-            "started_at_us",
-        ),
-        *(
-            "tokens",
-            "input_tokens",
-            "output_tokens",
-            "cache_read_tokens",
-            "cache_write_tokens",
-            "reasoning_tokens",
-        ),
-        *("cost_usd", "seq", "weight"),
-    )
-)
+NUMBERS: Final = frozenset((
+    "status", "duration_us", "first_byte_us", "request_bytes", "response_bytes", "bytes", "started_at_us",
+    "tokens", "input_tokens", "output_tokens", "cache_read_tokens", "cache_write_tokens", "reasoning_tokens",
+    "cost_usd", "seq", "weight",
+))  # fmt: skip
 """Numeric fields."""
 
 

@@ -10,11 +10,12 @@ Invariant: if a reading of a text, folded, has the word, the pattern matches the
 reverse need not hold.
 """
 
+import re
 import unicodedata
 from collections.abc import Iterable, Sequence
 from functools import cache, lru_cache
 from itertools import chain
-from typing import Final, Protocol, cast
+from typing import Final, cast
 
 import re2
 
@@ -46,25 +47,10 @@ _BESIDE: Final = 3
 _LAST_OF_PLANE: Final = 0xFFFF
 
 
-class Found(Protocol):
-    """A match of a pattern."""
-
-    def start(self) -> int:
-        """Return the offset of the match."""
-        ...
-
-
-class Pattern(Protocol):
-    """A pattern of google-re2 over bytes."""
-
-    def search(self, text: bytes, pos: int = ..., endpos: int = ...) -> Found | None:
-        """Return the first match between two offsets."""
-        ...
-
-
 @lru_cache(maxsize=64)
-def pattern(words: tuple[str, ...]) -> Pattern:
-    """Compile a pattern that matches every text with one of the words.
+def pattern(words: tuple[str, ...]) -> re.Pattern[bytes]:
+    """Compile a pattern that matches every text with one of the words. google-re2 has the interface
+    of `re`.
 
     Args:
         words: Folded, each a run of word characters. In scripts without spaces, punctuation may stand between them.
@@ -77,7 +63,7 @@ def pattern(words: tuple[str, ...]) -> Pattern:
     options.max_mem = _MAX_BYTES
     options.log_errors = False
     whole = "|".join(dict.fromkeys((*parts, _ESCAPE_MADE_OF_ESCAPES)))
-    return cast("Pattern", re2.compile(whole.encode("ascii"), options))
+    return cast("re.Pattern[bytes]", re2.compile(whole.encode("ascii"), options))
 
 
 def _ways_to_write(word: str) -> Iterable[str]:

@@ -10,6 +10,7 @@ Rows are named some blocks at a time, so that a read of these rows finds the blo
 Invariant: no row is ruled out that has a word of each clue (`storage.search.clues`).
 """
 
+import re
 from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
@@ -23,7 +24,7 @@ from storage.relational.blocks.read import contents
 from storage.relational.session import BlockSession
 from storage.relational.sql import Rows, Where
 from storage.search.clues import PARTS, Clue, Part
-from storage.search.prefilter import Pattern, pattern
+from storage.search.prefilter import pattern
 from storage.search.searched_text import own_texts
 
 COLUMNS: Final = (
@@ -152,7 +153,7 @@ class _Texts:
         self.places = [each.place for each in held]
         self._end = held[-1].end
 
-    def places_of(self, wanted: Pattern) -> Iterator[int]:
+    def places_of(self, wanted: re.Pattern[bytes]) -> Iterator[int]:
         """Yield the places of the rows in whose bytes a pattern matches."""
         first = 0
         while first < len(self._held):
