@@ -36,6 +36,18 @@ def test_words_of_readings_are_stored(body: bytes, expected: list[str]) -> None:
     assert not {"text", "needle in"} & set(of_body(body))
 
 
+def test_every_text_is_read_and_no_word_of_it_is_stored_again() -> None:
+    """Path, query, error, data, heads and both windows of bodies; case is no difference."""
+    escaped = [f"Plain\\u00e9 \\u006e{place}".encode() for place in range(8)]
+    path, query, error, data, *payload = escaped
+    bodies = make_body(payload[2]), make_body(b"", payload[3])
+    record = make_record(
+        path=path.decode(), query=query.decode(), error_type=error.decode(), data=data
+    )
+    found = words_of(Entry(record, Payload(payload[0], payload[1], *bodies)))
+    assert found == [f"n{place}" for place in range(8)]
+
+
 @each_of("written", ["Needle_1", "\\u004eeedle_1", "%4eeedle_1", "Ｎeedle_1", "x\\nNeedle_1"])
 def test_every_clue_is_found(written: str) -> None:
     """In the text in lower case, or among its words."""
