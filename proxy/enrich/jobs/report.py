@@ -159,9 +159,8 @@ def report_of(
         kind = None if asked is None else asked.lastgroup
 
         if asked is None or kind is None:
-            report = None
-        else:
-            report = _ASKS[kind](record, exchange, asked[kind], body)
+            return None
+        report = _ASKS[kind](record, exchange, asked[kind], body)
         if (
             report is not None
             and kind in _FILES
@@ -183,14 +182,10 @@ def report_of(
 def _begun(
     record: Record, exchange: DecodedExchange, kind: str, body: DecodedBody, call: Call | None
 ) -> Report | None:
-    if kind == "response":
+    if kind in _ANSWERED:
         if call is None:
             return None
-        return _response(record, exchange, None, body, call)
-    if kind == "interaction":
-        if call is None:
-            return None
-        return _interaction(record, exchange, None, body, call)
+        return _ANSWERED[kind](record, exchange, None, body, call)
 
     document = members_of(body.head)
     name = text_of(value_in(document, "id")) or text_of(value_in(document, "name"))
@@ -251,13 +246,17 @@ def _response(
         return None
 
     name = name or text_of(value_in(document, "id"))
-    created = count_of(value_in(document, "created_at"))
-    return None if name is None else Report(
-        f"response/{name}", call.provider,
+    if name is None:
+        return None
+    return Report(
+        f"response/{name}",
+        call.provider,
         is_begun=record.method == "POST" and (record.path or "").endswith("/responses"),
         is_ended=call.usage.finish_reason in _ENDED or call.usage.usage_state == "exact",
-        call=call, model=call.usage.model, created_at_us=None if created is None else created * _MICROSECONDS,
-    )  # fmt: skip
+        call=call,
+        model=call.usage.model,
+        created_at_us=_created_at_us(document),
+    )
 
 
 def _interaction(
@@ -277,10 +276,39 @@ def _interaction(
 
     call = call or read_answer(interactions.PROVIDER, None, record, exchange)
     name = name or (call and call.usage.response_id)
-    return None if call is None or name is None else Report(
-        f"interaction/{name}", call.provider, is_begun=is_begun, is_ended=call.usage.finish_reason is not None,
-        call=call, model=call.usage.model, needs_known=not is_begun,
-    )  # fmt: skip
+    if call is None or name is None:
+        return None
+    return Report(
+        f"interaction/{name}",
+        call.provider,
+        is_begun=is_begun,
+        is_ended=call.usage.finish_reason is not None,
+        call=call,
+        model=call.usage.model,
+        needs_known=not is_begun,
+    )
+
+
+_ANSWERED: Final = {"response": _response, "interaction": _interaction}
+"""Readers of what is a call itself, by kind."""
+
+
+def _whole_document(body: DecodedBody) -> Document:
+    if body.is_truncated:
+        return {}
+    return members_of(body.head)
+
+
+def _created_at_us(document: Document) -> int | None:
+    created = count_of(value_in(document, "created_at"))
+    if created is None:
+        return None
+    return created * _MICROSECONDS
+
+
+def _ended(about: Report, usage: CallUsage) -> Report:
+    """Return the report of a job that has ended, with its usage."""
+    return about._replace(is_ended=True, call=Call(about.provider, usage, None))
 
 
 def _first_document(body: DecodedBody) -> Document:
@@ -306,7 +334,7 @@ def _first_document(body: DecodedBody) -> Document:
 def _batch(
     record: Record, exchange: DecodedExchange, name: str, body: DecodedBody
 ) -> Report | None:
-    document = {} if body.is_truncated else members_of(body.head)
+    document = _whole_document(body)
     if value_in(document, "type") == "message_batch":
         return Report(name, _named(anthropic.PROVIDER, record))
     if value_in(document, "name") == name:
@@ -316,77 +344,63 @@ def _batch(
 
     file = text_of(value_in(document, "output_file_id"))
     files = () if file is None else (f"/files/{file}",)
+    about = Report(name, _named(openai.PROVIDER, record), files=files)
     usage = CallUsage()
     openai.read(usage, body.head)
     usage.service_tier, usage.finish_reason = BATCH_TIER, text_of(value_in(document, "status"))
     usage.is_finished = usage.is_settled = usage.finish_reason in _ENDED
     usage.requests = count_of(value_at(document.get("request_counts", _RAW), "completed")) or 1
-    provider = _named(openai.PROVIDER, record)
     if usage.finish_reason == "failed":
         usage.fail(*values_at(document.get("errors", _RAW), "data", "code"), "failed")
     if not usage.is_finished or (files and not (usage.input_tokens or usage.output_tokens)):
-        return Report(
-            name, provider, files=files
-        )  # older batches report no usage: it comes with the file
+        return about  # older batches report no usage: it comes with the file
 
     usage.model = usage.resolved_model
-    created = count_of(value_in(document, "created_at"))
-    created_us = None if created is None else created * _MICROSECONDS
-    call = Call(provider, usage, None)
-    return Report(
-        name,
-        provider,
-        is_ended=True,
-        call=call,
-        parts=(usage,),
-        files=files,
-        created_at_us=created_us,
-    )
+    return _ended(about, usage)._replace(parts=(usage,), created_at_us=_created_at_us(document))
 
 
 def _gemini_batch(
     record: Record, name: str, document: Document, body: DecodedBody
 ) -> Report | None:
-    provider = _named(gemini.PROVIDER, record)
     response = document.get("response", _RAW)
     if not is_object(response):
         response = members_of(document.get("metadata", _RAW)).get("output", _RAW)
     found, file = results.read_inlined(response)
     files = () if file is None else (file,)
+    about = Report(name, _named(gemini.PROVIDER, record), files=files)
     if value_in(document, "done") is True and is_object(document.get("error", _RAW)):
         usage = CallUsage()
         gemini.read(usage, body.head)
-        return Report(name, provider, is_ended=True, call=Call(provider, usage, None))
+        return _ended(about._replace(files=()), usage)
 
     if found is None or value_in(document, "done") is not True:
-        return Report(name, provider, files=files)
+        return about
 
-    return _summed(Report(name, provider, files=files), found)
+    return _summed(about, found)
 
 
 def _video(
     record: Record, exchange: DecodedExchange, name: str, body: DecodedBody
 ) -> Report | None:
-    document = {} if body.is_truncated else members_of(body.head)
+    document = _whole_document(body)
     if value_in(document, "object") != "video":
         return None
 
-    provider = _named(openai.PROVIDER, record)
-    if text_of(value_in(document, "status")) not in _ENDED:
-        return Report(f"video/{name}", provider)
+    about = Report(f"video/{name}", _named(openai.PROVIDER, record))
+    status = text_of(value_in(document, "status"))
+    if status not in _ENDED:
+        return about
 
-    usage = CallUsage(
-        finish_reason=text_of(value_in(document, "status")), is_finished=True, is_settled=True
-    )
+    usage = CallUsage(finish_reason=status, is_finished=True, is_settled=True)
     usage.model = usage.resolved_model = text_of(value_in(document, "model"))
 
     seconds = text_of(value_in(document, "seconds")) or ""
-    if value_in(document, "status") == "completed" and seconds.isdecimal():
+    if status == "completed" and seconds.isdecimal():
         usage.measure(video_seconds=int(seconds))
     elif is_object(document.get("error", _RAW)):
-        usage.fail(value_in(document, "status"))
+        usage.fail(status)
 
-    return Report(f"video/{name}", provider, is_ended=True, call=Call(provider, usage, None))
+    return _ended(about, usage)
 
 
 def _operation(
@@ -404,18 +418,17 @@ def _operation(
         name = found[1]
 
     document = _first_document(body)
-    provider = _named(gemini.PROVIDER, record)
     if not str(value_in(document, "name")).endswith(f"operations/{name}"):
         return None
+    about = Report(f"operation/{name}", _named(gemini.PROVIDER, record), needs_known=True)
     if value_in(document, "done") is not True:
-        return Report(f"operation/{name}", provider, needs_known=True)
+        return about
 
     usage = CallUsage(finish_reason="completed", is_finished=True, is_settled=True)
     if is_object(document.get("error", _RAW)):
         usage.finish_reason = None
         gemini.read(usage, body.head)
-    call = Call(provider, usage, None)
-    return Report(f"operation/{name}", provider, is_ended=True, call=call, needs_known=True)
+    return _ended(about, usage)
 
 
 def _results_of(
@@ -453,10 +466,7 @@ def _summed(about: Report, found: Results) -> Report | None:
     }
     usage = found.total()
     usage.model = usage.resolved_model
-    parts = tuple(found.parts.values())
-    return about._replace(
-        is_ended=True, call=Call(about.provider, usage, None), parts=parts, batch=batch
-    )
+    return _ended(about, usage)._replace(parts=tuple(found.parts.values()), batch=batch)
 
 
 def _named(provider: Provider, record: Record) -> str:
@@ -464,8 +474,7 @@ def _named(provider: Provider, record: Record) -> str:
 
 
 _ASKS: Final = {
-    "response": _response,
-    "interaction": _interaction,
+    **_ANSWERED,
     "batch": _batch,
     "video": _video,
     "operation": _operation,
