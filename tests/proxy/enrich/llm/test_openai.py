@@ -7,8 +7,6 @@ import pytest
 from tests.proxy.enrich.calls import (
     CHAT,
     CHAT_ANSWER,
-    CHAT_USAGE,
-    facts_of,
     named,
     record_of,
 )
@@ -69,50 +67,6 @@ def test_reason_of_a_document(path: str, answer: dict[str, Any], reason: str, is
     record = record_of(path, CHAT, answer, windows=windows)
     assert record.stream is not None
     assert (record.stream.frames, record.stream.finish_reason) == (None, reason)
-
-
-RESPONSES_USAGE = {
-    "input_tokens": 36, "output_tokens": 87, "total_tokens": 123,
-    "input_tokens_details": {"cached_tokens": 30, "cache_write_tokens": 2},
-    "output_tokens_details": {"reasoning_tokens": 64},
-}  # fmt: skip
-
-
-def response_object(status: str, **more: Any) -> dict[str, Any]:
-    """An object of the responses API."""
-    return {
-        "object": "response",
-        "model": "o4-mini-2025-04-16",
-        "status": status,
-        "error": None,
-        "usage": None,
-    } | more
-
-
-def test_responses_answer_and_embeddings_and_completions() -> None:
-    """The plain answers of the other OpenAI paths; embeddings have no output."""
-    answer = response_object("completed", usage=RESPONSES_USAGE)
-    assert facts_of(record_of("/v1/responses", {"model": "o4-mini"}, answer))[3:5] == (36, 87)
-    vectors = {
-        "object": "list",
-        "data": [{"embedding": [0.1] * 4000}],
-        "model": "te-3",
-        "usage": {"prompt_tokens": 8, "total_tokens": 8},
-    }
-    record = record_of(
-        "/v1/embeddings", {"model": "text-embedding-3", "input": "x"}, vectors, windows=(1000, 500)
-    )
-    assert facts_of(record)[:5] == ("openai", "text-embedding-3", "te-3", 8, None)
-    old = {
-        "object": "text_completion",
-        "model": "m",
-        "choices": [{"text": "x", "finish_reason": "length"}],
-        "usage": CHAT_USAGE,
-    }
-    assert facts_of(record_of("/v1/completions", {"model": "m", "prompt": "x"}, old))[3:5] == (
-        19,
-        10,
-    )
 
 
 def item(kind: str, action: str | None = None) -> dict[str, Any]:

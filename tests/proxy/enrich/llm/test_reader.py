@@ -14,25 +14,11 @@ from tests.proxy.enrich.calls import (
     CHAT_USAGE,
     chat_of,
     chunk,
-    facts_of,
     record_of,
     sse,
     streamed,
 )
 from tests.support.cases import each_of
-
-
-def test_cut_stream_is_partial() -> None:
-    """A stream that breaks off keeps the last counts seen, as partial ones."""
-    answer = sse(chunk("a", usage={"prompt_tokens": 19, "completion_tokens": 1}), chunk("b"))
-    record = streamed(
-        answer,
-        outcome=Outcome.CLIENT_CLOSED,
-    )
-    assert (record.input_tokens, record.output_tokens, record.usage_state) == (19, 1, "partial")
-    assert record.stream is not None
-    assert not record.stream.finished
-    assert record.outcome == "client_closed"
 
 
 def test_leaving_at_the_terminator_is_no_interruption() -> None:
@@ -59,35 +45,6 @@ def test_a_status_that_no_provider_gave_is_no_error_of_its(status: int, outcome:
         "absent",
     )
     assert record_of(path, CHAT, {}, status=status, outcome=outcome).error_type == f"http_{status}"
-
-
-def test_usage_behind_a_missing_middle() -> None:
-    """The tail window of a long stream has the counts; its first frame is cut and skipped."""
-    answer = sse(
-        *[chunk("word " * 10)] * 1000,
-        chunk(None, "stop"),
-        chunk(choices=[], usage=CHAT_USAGE),
-        "[DONE]",
-    )
-    record = record_of(
-        "/v1/chat/completions", CHAT, answer, content_type="text/event-stream", windows=(4096, 2048)
-    )
-    assert (record.input_tokens, record.usage_state, record.resolved_model) == (
-        19,
-        "exact",
-        "gpt-4o-2024-08-06",
-    )
-    long = CHAT_ANSWER | {
-        "choices": [
-            {
-                "message": {"content": 'x "usage": {"prompt_tokens": 1} ' * 1000},
-                "finish_reason": "stop",
-            }
-        ]
-    }
-    record = record_of("/v1/chat/completions", CHAT, long, windows=(4096, 2048))
-    assert facts_of(record) == ("openai", "gpt-4o", "gpt-4o-2024-08-06", 19, 10, 8, None, 4)
-    assert record.usage_state == "exact"
 
 
 def test_counts_of_a_cached_prompt() -> None:
