@@ -3,13 +3,17 @@
 from collections.abc import Iterable
 from typing import Final
 
-from proxy.enrich.http.bodies import decode_body, omitted_body, redacted_body
+from proxy.enrich.http.bodies import (
+    MAX_REDACTED_BYTES,
+    decode_body,
+    omitted_body,
+    redacted_body,
+)
+from proxy.enrich.http.head_facts import field_of, parse_head
+from proxy.enrich.redact.edits import MARK
 from proxy.enrich.redact.redactor import Redactor
 from storage.record import Body, Payload
 
-MAX_BODY_BYTES: Final = 262_144
-"""Limit for any recorded body, whatever the settings (`proxy/enrich/http/bodies.py`)."""
-_MARK: Final = b"[REDACTED]"
 _MIN_SECRET_CHARACTERS: Final = 4
 """Shorter values would be found in any text."""
 
@@ -26,9 +30,9 @@ def recorded_answer(
 
     No trace remains of `secrets`, the values that were sent, wherever the response contains them.
     """
-    fields = dict(_field(line) for line in head.split(b"\r\n")[1:])
-    media_type = fields.get(b"content-type", b"")
-    coding = fields.get(b"content-encoding", b"")
+    _, fields = parse_head(head)
+    media_type = field_of(fields, b"content-type") or b""
+    coding = field_of(fields, b"content-encoding") or b""
     size = len(body) + (0 if is_whole else 1)
     kept: Body | None = None
 
@@ -36,7 +40,7 @@ def recorded_answer(
         decoded = decode_body(body, b"", size, coding, content_type=media_type)
         if decoded is not None:
             decoded.head = without_secrets(decoded.head, secrets)
-            kept = redacted_body(decoded, media_type, redactor, MAX_BODY_BYTES)
+            kept = redacted_body(decoded, media_type, redactor, MAX_REDACTED_BYTES)
         else:
             kept = omitted_body(size, coding, "coding")
 
@@ -48,14 +52,9 @@ def recorded_answer(
     )
 
 
-def _field(line: bytes) -> tuple[bytes, bytes]:
-    name, _, value = line.partition(b":")
-    return name.lower(), value.strip(b" \t")
-
-
 def without_secrets(text: bytes, secrets: Iterable[str]) -> bytes:
     """Replace secret values by `[REDACTED]`; values of less than four characters stay."""
     for secret in secrets:
         if len(secret) >= _MIN_SECRET_CHARACTERS:
-            text = text.replace(secret.encode(), _MARK)
+            text = text.replace(secret.encode(), MARK)
     return text

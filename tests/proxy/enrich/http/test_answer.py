@@ -2,7 +2,8 @@
 
 import gzip
 
-from proxy.enrich.http.answer import MAX_BODY_BYTES, recorded_answer
+from proxy.enrich.http.answer import recorded_answer
+from proxy.enrich.http.bodies import MAX_REDACTED_BYTES
 from proxy.enrich.redact.redactor import Redactor
 from storage.record import Payload
 
@@ -43,7 +44,7 @@ def test_what_is_missing_is_known() -> None:
     """A body that was not read to its end, is long, or cannot be decoded; and none at all."""
     bodies = [
         recorded(b"x", is_whole=False).response_body,
-        recorded(b"x" * (MAX_BODY_BYTES + 1)).response_body,
+        recorded(b"x" * (MAX_REDACTED_BYTES + 1)).response_body,
         recorded(
             gzip.compress(b"abc" * 99)[:20], HEAD + b"\r\nContent-Encoding: gzip"
         ).response_body,
