@@ -11,8 +11,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.proxy.enrich.redact.documents.redacting import REDACTOR, SECRET, stored
-from tests.support.cases import each_of
+from tests.proxy.enrich.redact.documents.redacting import SECRET, stored
 
 
 def shown(text: str, kind: str = "application/toml") -> str:
@@ -106,24 +105,3 @@ def test_ini_as_python_writes_it(tables: dict[str, Any], has_spaces: bool) -> No
     assert {
         name: dict(section) for name, section in again.items() if name != "DEFAULT"
     } == _without_secrets(tables)
-
-
-@each_of(
-    "unit",
-    [
-        *(
-            b"password = a\n", b"password =\n", b"{password = ", b'token = "', b"token = '''", b"password = [\n",
-            b"\\\n",
-        ),
-        *(
-            b"password = \\\n", b"password =\n ", b" password =\n", b",token=", b"[token]\n", b"[[token", b"a.b/c:",
-            b"#",
-        ),
-        *(b"#\n", b"[a\n", b"=", b" ", b"\n"),
-    ],
-)  # fmt: skip
-@each_of("kind", [b"application/toml", b"text/plain"])
-def test_hostile_repetition_costs_no_more_than_its_length(unit: bytes, kind: bytes) -> None:
-    """Each search goes on where the last one ended."""
-    text = unit * (300_000 // len(unit))
-    assert len(REDACTOR.redact_body(text, b"", kind, False)[0]) <= 2 * len(text)
