@@ -7,7 +7,7 @@ import pytest
 
 from proxy.http1.trace_context import context_of
 from proxy.otel import telemetry
-from proxy.otel.telemetry import exchange_span, span_id_of, tool_span, trace_id_of
+from proxy.otel.telemetry import exchange_span, span_id_of, tool_span
 from storage.record import format_id, level_of
 from tests.storage.samples import START_US, make_record
 from tests.support.cases import each_of
@@ -48,18 +48,6 @@ def test_an_outgoing_call_is_a_span_of_a_client(
     span = read(exchange_span(record))
     assert (span.kind, span.name) == (3, "GET api.a.test/items/{id}")
     assert (span.status and span.status.code) == code
-
-
-def test_a_trace_of_the_request_is_joined() -> None:
-    """The span is a child of the one that the request names, in another process."""
-    record = make_record(trace_id=TRACE, span_id=PARENT)
-    span = read(exchange_span(record))
-    assert (span.trace_id, span.parent_span_id, span.span_id) == (
-        TRACE,
-        PARENT,
-        record.id[8:].hex(),
-    )
-    assert span.flags == 0x301
 
 
 def test_without_a_trace_the_id_makes_one() -> None:
@@ -166,13 +154,6 @@ def test_a_failed_tool_call_is_an_error(details: bytes | None, kind: str, code: 
     assert (span.plain["error.type"], span.plain.get("rpc.response.status_code")) == (kind, code)
     assert span.end_time_unix_nano == span.start_time_unix_nano
     assert "secret" not in str(span)
-
-
-def test_the_trace_of_a_record_is_that_of_its_head() -> None:
-    """Else its id."""
-    assert trace_id_of(make_record(trace_id=TRACE)) == TRACE
-    record = make_record(trace_id=None)
-    assert trace_id_of(record) == record.id.hex()
 
 
 @pytest.mark.parametrize(

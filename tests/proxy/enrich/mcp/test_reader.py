@@ -55,15 +55,6 @@ def test_call_answered_as_json() -> None:
     assert entry.record.provider is None
 
 
-def test_call_answered_by_events() -> None:
-    """Progress precedes the answer; the latency ends with the answer's chunk, not with the stream."""
-    stream = events(PROGRESS, answer("7"))
-    timeline = [(len(events(PROGRESS)), 2000), (len(stream), 40_000), (len(stream) + 11, 90_000)]
-    call = only(World().stream(ask("7"), stream, b": later\r\n\r\n", timeline=timeline))
-    assert (call.status, call.latency_us, call.rpc_id) == ("success", 40_000, '"7"')
-    assert json.loads(call.metadata)["transport"] == "sse"
-
-
 @each_of(
     ("reply", "status", "kind", "code"),
     [
@@ -229,18 +220,6 @@ def test_client_that_leaves_with_its_answer() -> None:
     )
     entry = World().stream(ask(), b": ping\n\n", outcome=Outcome.CLIENT_CLOSED)
     assert entry.record.outcome == error_of(entry)["type"] == "client_closed"
-
-
-def test_windows_with_a_missing_middle() -> None:
-    """The name comes from the head, `isError` from either window."""
-    big = answer(text="x" * 50_000)
-    big["result"]["isError"] = True
-    entry = World().pass_on(ask(arguments={"text": "y" * 50_000}), big, windows=(2000, 1000))
-    call = only(entry)
-    assert (call.tool_name, call.status, call.rpc_id) == ("add", "error", "1")
-    assert json.loads(call.result or b"")["omitted"] == "truncated"
-    fine = only(World().pass_on(ask(), answer(text="x" * 50_000), windows=(2000, 1000)))
-    assert fine.status == "success"
 
 
 @each_of("is_error", [False, True])

@@ -95,14 +95,6 @@ def test_a_result_that_comes_as_events() -> None:
     assert only(entry).status == "error"
 
 
-@each_of("action", ["cancel", "get"])
-def test_a_cancelled_task_ends_its_call(action: str) -> None:
-    """Whoever says so first: the answer to the cancellation, or to a question."""
-    said = reply(task("cancelled", statusMessage="by request"), 2)
-    error = error_of(with_task().pass_on(about(action), said))
-    assert (error["type"], error["message"]) == ("cancelled", "by request")
-
-
 @each_of("way", ["get", "result", "cancel", "created", "notification", "task"])
 @each_of(("status", "kind"), [("failed", "server_error"), ("cancelled", "cancelled")])
 def test_a_task_that_has_ended_badly_ends_its_call(way: str, status: str, kind: str) -> None:
