@@ -213,11 +213,6 @@ def _listed(page: Json, name: str, rows: list[Any], given: Arguments) -> Json:
     return {**period, name: rows, **shown}
 
 
-async def _search(ask: Ask, given: Arguments) -> Json:
-    page = await ask("/api/records", given)
-    return _listed(page, "records", [brief(record) for record in page["records"]], given)
-
-
 async def _record(ask: Ask, text: str) -> Json:
     """Return a record by its id or the beginning of it.
 
@@ -318,12 +313,12 @@ def _part(part: Json, max_changes: int) -> object:
     )
 
 
-async def _all_of(path: str, name: str, ask: Ask, given: Arguments) -> Json:
-    """Ask the API for a list and return its answer, with empty members removed from the rows of
-    `name`.
-    """
+async def _all_of(
+    path: str, name: str, show: Callable[[Json], Json], ask: Ask, given: Arguments
+) -> Json:
+    """Ask the API for a list and return its answer, with the rows of `name` in a short form."""
     page = await ask(path, given)
-    return _listed(page, name, [_lean(row) for row in page[name]], given)
+    return _listed(page, name, [show(row) for row in page[name]], given)
 
 
 async def _figures(ask: Ask, given: Arguments) -> Json:
@@ -339,9 +334,13 @@ async def _figures(ask: Ask, given: Arguments) -> Json:
     return shown
 
 
-async def _transcript(ask: Ask, given: Arguments) -> str:
+async def _ask_conversation(ask: Ask, given: Arguments, below: str = "") -> Any:
     asked = {name: value for name, value in given.items() if name != "id"}
-    found = await ask(f"/api/conversations/{quote(given['id'], safe='')}/transcript", asked)
+    return await ask(f"/api/conversations/{quote(given['id'], safe='')}{below}", asked)
+
+
+async def _transcript(ask: Ask, given: Arguments) -> str:
+    found = await _ask_conversation(ask, given, "/transcript")
     failed = ", ".join(f"{name} {count:,}" for name, count in found["failed_tools"].items())
     sums = (
         f"{found['turns']:,} calls, {found['failed']:,} failed",
@@ -362,8 +361,7 @@ async def _transcript(ask: Ask, given: Arguments) -> str:
 
 
 async def _conversation(ask: Ask, given: Arguments) -> Json:
-    asked = {name: value for name, value in given.items() if name != "id"}
-    found = await ask(f"/api/conversations/{quote(given['id'], safe='')}", asked)
+    found = await _ask_conversation(ask, given)
     shown: Json = _lean(found)
     return shown | {"calls": [brief(call) for call in found["calls"]]}
 
@@ -392,7 +390,7 @@ TOOLS: Final[Mapping[str, Tool]] = {
             ),
             "cursor": _CURSOR,
         },
-        _search,
+        partial(_all_of, "/api/records", "records", brief),
     ),
     "get": Tool(
         "Show a record",
@@ -449,7 +447,7 @@ TOOLS: Final[Mapping[str, Tool]] = {
             ),
             "limit": _LIMIT,
         },
-        partial(_all_of, "/api/top", "rows"),
+        partial(_all_of, "/api/top", "rows", _lean),
     ),
     "figures": Tool(
         "Count requests",
@@ -479,7 +477,7 @@ TOOLS: Final[Mapping[str, Tool]] = {
             "limit": _LIMIT,
             "cursor": _CURSOR,
         },
-        partial(_all_of, "/api/conversations", "conversations"),
+        partial(_all_of, "/api/conversations", "conversations", _lean),
     ),
     "conversation": Tool(
         "Show a conversation",

@@ -178,12 +178,14 @@ async def test_records_are_added_up(world: World, client: Client) -> None:
     await world.store(make_record(3, status=503), *calls)
     rows = (await call(client, "endpoints", by="status", since=SINCE))["rows"]
     assert {row["value"]: row["exchanges"] for row in rows} == {"200": 2, "503": 1}
+    assert not any(value is None for row in rows for value in row.values())
     sums = await call(client, "figures", since=SINCE, buckets=3)
     assert (sums["exchanges"], sums["status"]) == (3, {"2xx": 2, "5xx": 1})
     assert (await call(client, "figures", query="path:/nothing"))["exchanges"] == 0
     assert sum(each["status"].get("5xx", 0) for each in sums["over_time"]) == 1
     [run] = (await call(client, "conversations", since=SINCE))["conversations"]
     assert (run["turns"], run["models"]) == (2, {"gpt-4o": 2})
+    assert None not in run.values()
     one = await call(client, "conversation", id=run["id"])
     assert [each["id"] for each in one["calls"]] == [format_id(each.id) for each in calls]
 
