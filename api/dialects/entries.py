@@ -237,21 +237,13 @@ def _entry_fields(
     """Return one entry's body, and its size in bytes."""
     if entry.kind not in wanted:
         return {}, 0
-    is_request = entry.kind == "request"
-    if payload is None:
-        body = None
-    else:
-        body = payload.request_body if is_request else payload.response_body
-    if is_request:
-        size = entry.record.request_bytes
-    else:
-        size = entry.record.response_bytes
+    body: Body | None = getattr(payload, f"{entry.kind}_body", None)
+    size = getattr(entry.record, f"{entry.kind}_bytes")
     kept = 0 if body is None else len(body.head) + len(body.tail)
     if kept > left:
         body = None
-    return body_fields(
-        "requestBody" if is_request else "responseBody", body, size
-    ), 0 if body is None else kept
+        kept = 0
+    return body_fields(f"{entry.kind}Body", body, size), kept
 
 
 def body_fields(name: str, body: Body | None, size: int) -> dict[str, object]:

@@ -226,13 +226,7 @@ async def _download(request: web.Request, side: BodySide) -> web.Response:
     """
     services = services_of(request)
     record, payload = await find_entry(services, request.match_info["id"])
-    if payload is None:
-        body = None
-    else:
-        if side == "request":
-            body = payload.request_body
-        else:
-            body = payload.response_body
+    body: Body | None = getattr(payload, f"{side}_body", None)
     if body is None:
         raise Refused(404, f"no {side} body is stored for record {format_id(record.id)}")
     if body.omitted is not None:
