@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from proxy.process.tls import server_context
-from proxy.settings.addresses import is_loopback, parse_address, parse_listen
+from proxy.settings.addresses import is_loopback, parse_listen
 from proxy.settings.check_alerts import check_alerts
 from proxy.settings.check_headers import OWN_HEADERS, check_header_rules
 from proxy.settings.check_outgoing import (
@@ -57,7 +57,6 @@ MAX_RULES: Final = 64
 """
 _SECRET: Final = re.compile("authoriz|auth$|auth-|key|token|secret|cookie", re.IGNORECASE)
 """Names of headers that carry credentials."""
-_READ: Final = dict.fromkeys(PORTS, parse_address) | {"proxy.listen": parse_listen}
 
 
 def check(settings: Settings) -> Iterator[Problem]:
@@ -133,9 +132,10 @@ def warnings(settings: Settings) -> Iterator[Problem]:
 
 
 def _listeners(settings: Settings) -> Iterator[tuple[str, tuple[str, int]]]:
+    """Yield the addresses of all ports, except those without the form of one."""
     for name, text in settings.listens.items():
         try:
-            yield name, _READ[name](text)
+            yield name, parse_listen(text)
         except ValueError:
             continue
 
