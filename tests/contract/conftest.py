@@ -8,14 +8,14 @@ import pytest
 
 from storage.base import Storage
 from storage.clickhouse.wire import link
-from storage.relational.reads import facets, scan
+from storage.relational.reads import aggregate, facets
 from tests.contract.backends import USUAL, Backend
 
 
 @pytest.fixture(autouse=True)
 def patience(monkeypatch: pytest.MonkeyPatch) -> None:
     """Few records are told exactly, and servers are waited for, however busy the machine is."""
-    monkeypatch.setattr(scan, "_FIND_S", 60.0)
+    monkeypatch.setattr(aggregate, "_FIND_S", 60.0)
     monkeypatch.setattr(facets, "_SAMPLE_S", 60.0)
     monkeypatch.setattr(link, "CONNECT_S", 60.0)
 

@@ -32,7 +32,7 @@ from storage.query import (
     TopQuery,
 )
 from storage.record import Batch, Entry, Payload, Record
-from storage.relational.reads import scan
+from storage.relational.reads import aggregate
 from storage.relational.time_ranges import HOUR_US
 from storage.search.expression import And, Is, Or
 from tests.contract.backends import JUDGED, USUAL, Backend
@@ -436,7 +436,7 @@ def test_percentiles_of_many_are_told_from_buckets(
     """The same buckets and ends wherever the figures come from: rollups of hours and days, rows, or
     both.
     """
-    for module in (scan, model):
+    for module in (aggregate, model):
         monkeypatch.setattr(module, "EXACT_ROWS", 0)
     assert reader.wait(reader.store.read(SummaryQuery(filter))) == model.summary(
         reader.records, filter

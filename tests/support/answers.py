@@ -28,7 +28,7 @@ from api.app import make_app
 from storage.base import Storage
 from storage.query import Scope
 from storage.record import Batch, Entry, Outcome, Stream
-from storage.relational.reads import facets, histogram, scan
+from storage.relational.reads import aggregate, facets, histogram
 from tests.api.conftest import TOKEN, World
 from tests.api.samples import (
     START_US,
@@ -267,7 +267,7 @@ def _asked(chance: random.Random, query: str) -> Iterator[str]:
 
 async def answers(storage: Storage, records: int = RECORDS, one_in: int = 1) -> dict[str, str]:
     """Fill a store, and ask everything, or one question in some, of an application over it."""
-    for module, name in ((scan, "_FIND_S"), (facets, "_SAMPLE_S")):
+    for module, name in ((aggregate, "_FIND_S"), (facets, "_SAMPLE_S")):
         setattr(module, name, 60.0)  # however busy the machine is
     histogram.MAX_SCAN_ROWS_IN_HOURS = 2000  # type: ignore[misc]
     found = list(entries(records))

@@ -17,10 +17,10 @@ from enum import Enum, auto
 from operator import add
 from typing import Any, Final
 
-from storage.aggregates import TOP_FIELDS, Latencies, class_name
+from storage.aggregates import EXACT_ROWS, TOP_FIELDS, Latencies, class_name
 from storage.query import Filter
 from storage.relational import rollup_sql, usage
-from storage.relational.reads.scan import fetch_exact_if_small, scan, start_range
+from storage.relational.reads.scan import scan, start_range
 from storage.relational.rollups import HISTOGRAMS, LEAST, MOST
 from storage.relational.search.condition import residual
 from storage.relational.session import Session
@@ -46,6 +46,8 @@ SLICE_DAYS: Final = 4
 """Least days of rollups in a slice: the groups of slices are joined here, not by the database."""
 LATENCIES: Final = ("duration_us", "first_byte_us")
 """Columns of latencies, in the order of those of the rollups."""
+_FIND_S: Final = 0.05
+"""Time to find few exchanges, already counted by rollups, among many other rows."""
 _ERRORS: Final = {"client_errors": 4, "server_errors": 5}
 """Measure → the first digit of the status."""
 _OF_ROWS: Final = {
@@ -386,16 +388,24 @@ class Sums:
         return [0, counts[0], *rest]
 
     async def _read_exact(self, filter: Filter, *, is_counted: bool) -> None:
-        """Read the latencies of each exchange if there are few."""
+        """Read the latencies of each exchange if there are few, and they are found quickly.
+
+        `is_counted` says that rollups counted them, so the rows have not been scanned before.
+        """
+        if not 0 < self.exchanges <= EXACT_ROWS:
+            return
+
         latencies = [_unless_missing(name, name, self.session.dialect) for name in self.latencies]
         select = f"SELECT {', '.join((*self._keys(only_values=True), *latencies))}"
-        rows = await fetch_exact_if_small(
-            self.session, filter, self.exchanges, select, is_counted=is_counted
-        )
+        session = self.session.limited(_FIND_S) if is_counted else self.session
+        rows: list[Any] = []
+        if not await scan(session, replace(filter, kind="exchange"), select, "", rows.extend):
+            return
+
         first = int(self.steps is not None)
         last = first + len(self.by)
         self.exact = [
-            (values_of(row[first:last]), row[0] if first else 0, row[last:]) for row in rows or ()
+            (values_of(row[first:last]), row[0] if first else 0, row[last:]) for row in rows
         ]
 
     async def _learn_weights(self) -> None:

@@ -10,7 +10,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from storage.aggregates import EXACT_ROWS
 from storage.query import Filter
 from storage.relational.reads.text_index.walk import Slices
 from storage.relational.search.condition import residual
@@ -23,8 +22,6 @@ from storage.relational.writes.packing import COLUMNS
 _EXAMINED_SHARE: Final = 0.7
 """Of the budget: what is asked about the rows that were found takes less than finding them."""
 _STARTED_AT: Final = COLUMNS.index("started_at_us")
-_FIND_S: Final = 0.05
-"""Time to find few exchanges, already counted by rollups, among many other rows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,22 +163,3 @@ async def start_range(session: Session) -> tuple[int | None, int | None]:
     if least is None:
         return None, None
     return max(least, (await session.state()).purge_floor_us), most
-
-
-async def fetch_exact_if_small(
-    session: Session, filter: Filter, exchanges: int, select: str, *, is_counted: bool
-) -> Rows | None:
-    """Run `select` over a filter's exchanges; None if there are none, too many, or they are found too slowly.
-
-    `is_counted` says that rollups counted them, so the rows have not been scanned before.
-    """
-    if not 0 < exchanges <= EXACT_ROWS:
-        return None
-
-    if is_counted:
-        session = session.limited(_FIND_S)
-    found: list[Rows] = []
-    is_complete = await scan(session, replace(filter, kind="exchange"), select, "", found.extend)
-    if is_complete:
-        return found
-    return None

@@ -14,7 +14,7 @@ from proxy.cli import app
 from proxy.process.data_dir import is_in_use, lock_data_dir, update_state
 from storage.backends import open_storage
 from storage.record import Batch, Entry, format_id
-from storage.relational.reads import scan
+from storage.relational.reads import aggregate
 from storage.sqlite import schema
 from tests.api.native.files.test_export import PAYLOAD
 from tests.api.samples import make_record
@@ -67,7 +67,7 @@ def test_percentiles_that_are_estimated_say_so(
     shown = run("top").out
     assert "p50" in shown
     assert "≈" not in shown
-    monkeypatch.setattr(scan, "EXACT_ROWS", 1)
+    monkeypatch.setattr(aggregate, "EXACT_ROWS", 1)
     assert "≈" in run("top").out
 
 
