@@ -176,8 +176,9 @@ class McpReader:
             if seen.session is None:
                 self._update_endpoint(seen.record, found)
 
-            if message.method == "initialize":
-                self._update_session(seen.session, message, found)
+            if message.method == "initialize" and seen.session is not None:
+                client = text_of(value_at(message.params, "clientInfo", "name"))
+                self._update_session(seen.session, self._redactor.redact_text(client), found)
             elif message.method == "tools/call":
                 call = self._new_call(seen.record, seen.exchange, seen.session, message, position)
                 position += 1
@@ -247,15 +248,16 @@ class McpReader:
         return self._sessions.pending()
 
     def _update_session(
-        self, session: str | None, message: RpcRequest, response: RpcResponse | None
+        self, session: str, client: str | None, response: RpcResponse | None
     ) -> None:
-        if session is None:
-            return
-        server, version = self._server_of({} if response is None else members_of(response.result))
-        client = text_of(value_at(members_of(message.params).get("clientInfo", _RAW), "name"))
-        self._sessions.update(
-            session, sessions.Session(server, self._redactor.redact_text(client), version)
-        )
+        """Keep the names of a session's client and server, and the version of the protocol; `response`
+        is that to `initialize`.
+        """
+        result = {} if response is None else members_of(response.result)
+        text = self._redactor.redact_text
+        server = text(text_of(value_at(result.get("serverInfo", _RAW), "name")))
+        version = text(text_of(value_in(result, "protocolVersion")))
+        self._sessions.update(session, sessions.Session(server, client, version))
 
     def _update_endpoint(self, record: Record, response: RpcResponse | None) -> None:
         """Keep the server's name for other calls of the endpoint: their responses may not name it."""
@@ -264,22 +266,6 @@ class McpReader:
             self._sessions.update(
                 sessions.endpoint_of(record), sessions.Session(self._redactor.redact_text(server))
             )
-
-    def _update_server(self, session: str, response: RpcResponse) -> None:
-        """Update a session from an `initialize` response on another stream."""
-        result = members_of(response.result)
-        if is_object(result.get("serverInfo", _RAW)):
-            server, version = self._server_of(result)
-            self._sessions.update(
-                session, sessions.Session(server, self._sessions.get(session).client, version)
-            )
-
-    def _server_of(self, result: dict[str, msgspec.Raw]) -> tuple[str | None, str | None]:
-        text = self._redactor.redact_text
-        server = result.get("serverInfo", _RAW)
-        return text(text_of(value_at(server, "name"))), text(
-            text_of(value_in(result, "protocolVersion"))
-        )
 
     def _new_call(
         self,
@@ -433,8 +419,10 @@ class McpReader:
         labels = seen.exchange.labels
         ended: list[ToolCall] = []
         for rpc_id, response in responses.items():
-            if b'"serverInfo"' in response.result[:_INFO_BYTES]:
-                self._update_server(session, response)
+            if b'"serverInfo"' in response.result[:_INFO_BYTES] and is_object(
+                members_of(response.result).get("serverInfo", _RAW)
+            ):
+                self._update_session(session, self._sessions.get(session).client, response)
             at_us = seen.answered_at_us(response)
             call = self._sessions.take_pending((session, rpc_id))
             if call is None:
