@@ -385,14 +385,14 @@ _FIGURES: Final[Mapping[Sort, Callable[[TopRow], int]]] = {
 
 async def _read_before(storage: Storage, filter: Filter, by: str, now_us: int) -> Top | None:
     """Add up the period before; None when there is no period, or the log does not cover all of it."""
-    earlier = _before(filter, now_us)
-    if (
-        earlier is None
-        or earlier.since_us is None
-        or not await reaches_back(storage, earlier.since_us)
-    ):
+    if filter.since_us is None:
+        return None
+    length_us = (now_us if filter.until_us is None else filter.until_us) - filter.since_us
+    since_us = filter.since_us - length_us
+    if length_us <= 0 or not await reaches_back(storage, since_us):
         return None
 
+    earlier = replace(filter, since_us=since_us, until_us=filter.since_us)
     found = await _added_up(storage, earlier, by)
     if found.complete:
         return found
@@ -415,16 +415,6 @@ async def _series(request: web.Request, filter: Filter, by: str, now_us: int) ->
 
 def _steps(series: TopSeries) -> SeriesShown:
     return SeriesShown(format_time(series.start_us), series.step_us / 1_000_000, series.complete)
-
-
-def _before(filter: Filter, now_us: int) -> Filter | None:
-    """Move a filter back by the length of its range; None without one."""
-    if filter.since_us is None:
-        return None
-    length_us = (now_us if filter.until_us is None else filter.until_us) - filter.since_us
-    if length_us <= 0:
-        return None
-    return replace(filter, since_us=filter.since_us - length_us, until_us=filter.since_us)
 
 
 def _state_of(row: TopRow, by: str, value: str | None) -> State:
