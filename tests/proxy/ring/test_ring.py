@@ -101,48 +101,6 @@ def test_what_does_not_fit_is_refused_and_counted_with_its_times(segment: Segmen
     assert reader.pushed == 2
 
 
-def test_free_room_is_used_to_the_last_byte_and_not_beyond(segment: Segment) -> None:
-    """An entry of exactly the room before what is not released, or before the end, is taken; 8
-    bytes more are not.
-    """
-    writer = RingWriter(segment, idle)
-    reader = RingReader(segment)
-    overhead = PREFIX.size + HEADER.size
-    for number in range(4):
-        assert push(writer, number, 1024 - overhead)
-    ends = [end for *_, end in reader.read(4, 1 << 20)]
-    assert ends == [1024, 2048, 3072, 4096]
-    reader.release(2048)
-    assert not push(writer, 4, 2056 - overhead)
-    assert push(writer, 4, 2048 - overhead)
-    assert reader.head == 6144
-    assert not push(writer, 5, 0)
-    reader.release(4096)
-    assert push(writer, 5, 2048 - overhead)
-    assert reader.head == 8192
-    assert not push(writer, 6, 0)
-    assert numbers(reader) == [4, 5]
-
-
-def test_pressure_rises_with_the_fill_and_falls_with_release(segment: Segment) -> None:
-    """0 up to 75 %, 1 above, 2 above 90 %, measured against what is released, not what is read."""
-    writer = RingWriter(segment, idle)
-    reader = RingReader(segment)
-    entry = 4096 // 64
-    levels = []
-    for number in range(64):
-        levels.append(writer.pressure())
-        assert push(writer, number, entry - PREFIX.size - HEADER.size)
-    assert levels == [0] * 49 + [1] * 9 + [2] * 6
-    assert writer.pressure() == 2
-    ends = [end for *_, end in reader.read(100, 1 << 20)]
-    assert writer.pressure() == 2
-    reader.release(ends[15])
-    assert writer.pressure() == 0
-    reader.release(ends[63])
-    assert writer.pressure() == 0
-
-
 def test_the_writer_wakes_only_a_sleeping_reader_and_once(segment: Segment) -> None:
     """A wake-up costs the worker a system call, so it happens once per sleep and not while the
     reader is awake.
@@ -164,15 +122,6 @@ def test_the_writer_wakes_only_a_sleeping_reader_and_once(segment: Segment) -> N
     assert wakes == [3]
     assert segment.cells[WAKE_AT] == NO_WAKE
     assert not reader.ask_to_wake(0)
-
-
-def test_the_first_push_of_a_ring_makes_it_known(segment: Segment) -> None:
-    """No reader knows a new ring before it looks for rings, which a wake-up makes it do."""
-    wakes: list[int] = []
-    writer = RingWriter(segment, lambda: wakes.append(1))
-    assert push(writer, 1)
-    assert push(writer, 2)
-    assert wakes == [1]
 
 
 def test_a_reader_may_ask_for_more_than_one_entry(segment: Segment) -> None:
