@@ -12,7 +12,7 @@ from contextlib import asynccontextmanager
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
-from typing import cast
+from typing import Final, cast
 
 import pytest
 
@@ -31,9 +31,19 @@ from proxy.worker.routes import compile_routes
 from proxy.worker.upstream import pool
 from proxy.worker.upstream.opener import Opener
 from tests.proxy.conftest import Start
+from tests.proxy.worker.rows import (
+    Row,
+    Stage,
+    Step,
+    counted,
+    goes,
+    hear,
+    played,
+    recorded,
+)
+from tests.proxy.worker.services import answers, serves, waits
 from tests.support.client import GET
-from tests.support.long import LOOPS
-from tests.support.plane import Loop, eventually, settings_for
+from tests.support.plane import eventually, settings_for
 from tests.support.script import OK, Script
 from tests.support.upstream import read_head, running, service
 
@@ -44,52 +54,38 @@ def _answers_once(may_answer: threading.Event, connection: socket.socket) -> Non
         connection.sendall(OK)
 
 
-@pytest.mark.parametrize("loop", LOOPS)
-def test_an_old_exchange_is_shown_while_it_runs(start: Start, loop: Loop) -> None:
-    """After a tenth of a second a running exchange is in the in-flight table, with its body; its
-    end clears it.
-    """
-    may_answer = threading.Event()
-    plane = start(lambda connection, _: _answers_once(may_answer, connection), loop=loop)
-    with plane.connect() as client:
-        head = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\n"
-        client.send(head + b"body")
-        assert eventually(plane.in_flight) == [head]
-        assert plane.counters().requests_in_flight == 1
-        may_answer.set()
-        assert client.answer().status == 200
-        assert plane.in_flight() == []
-        eventually(lambda: plane.counters().requests_in_flight == 0)
+def shows(*statuses: int) -> Step:
+    """Wait until exchanges with these statuses, and no others, are in the in-flight table."""
 
-    plane.exchange()
+    def check(stage: Stage) -> None:
+        reader = InflightReader(stage.plane.segment)
+        eventually(lambda: [each.status for each in reader.scan()] == [*statuses])
+
+    return check
 
 
-def test_the_status_is_shown_once_the_response_has_begun(start: Start) -> None:
-    """A stream says that it runs well; the slot's next exchange begins without a status."""
-    steps = [threading.Event() for _ in range(2)]
+def is_shown_with_its_body(stage: Stage) -> None:
+    """Find head and body of the only exchange in the table."""
+    [shown] = InflightReader(stage.plane.segment).scan()
+    assert shown.head + shown.body == UPLOAD
 
-    def upstream(connection: socket.socket, _: int) -> None:
-        read_head(connection)
-        for step, piece in zip(
-            steps, (b"HTTP/1.1 207 X\r\nContent-Length: 2\r\n\r\na", b"b"), strict=True
-        ):
-            step.wait(60)
-            connection.sendall(piece)
 
-    plane = start(upstream)
+UPLOAD: Final = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\nbody"
+ROWS = [
+    Row(
+        "an old exchange is shown while it runs, with its status once its response has begun",
+        [
+            *(UPLOAD, shows(0), is_shown_with_its_body, counted("requests_in_flight", 1)),
+            *(goes, shows(207), goes, hear(207), shows(), counted("requests_in_flight", 0)),
+            *(recorded(207), UPLOAD, shows(0), goes, goes, hear(207), recorded(207)),
+        ],
+        [serves(waits, answers(207, b"a", length=2), waits, b"b")],
+        ("h1",),
+    ),
+]
 
-    def statuses() -> list[int]:
-        return [exchange.status for exchange in InflightReader(plane.segment).scan()]
 
-    with plane.connect() as client:
-        client.send(GET)
-        eventually(lambda: statuses() == [0])
-        steps[0].set()
-        eventually(lambda: statuses() == [207])
-        steps[1].set()
-        assert client.answer().status == 207
-
-    plane.exchange()
+test_in_flight = played(ROWS)
 
 
 def test_a_quick_exchange_is_never_shown(start: Start) -> None:
