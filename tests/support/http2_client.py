@@ -50,6 +50,7 @@ class Http2Client:
         self.last_id = 1 << 31
         """The last stream that is served, once a GOAWAY has named it."""
         self.is_closed = False
+        self.has_ended_side = False
         self._takes_all = takes_all
         self._buffer = b""
         self.h2.initiate_connection()
@@ -69,8 +70,15 @@ class Http2Client:
         self.socket.close()
 
     def flush(self) -> None:
-        """Send what the implementation has to send."""
-        self.socket.sendall(self.h2.data_to_send())
+        """Send what the implementation has to send, as long as its side is open."""
+        data = self.h2.data_to_send()
+        if not self.has_ended_side:
+            self.socket.sendall(data)
+
+    def end_side(self) -> None:
+        """End the sending side of the connection."""
+        self.socket.shutdown(socket.SHUT_WR)
+        self.has_ended_side = True
 
     def begin(self, fields: Fields = GET, body: bytes | None = None, *, is_end: bool = True) -> int:
         """Send a request, or its beginning; return its stream."""

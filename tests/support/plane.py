@@ -122,18 +122,6 @@ class Plane:
         connection.connect(("127.0.0.1", self.port))
         return Client(connection)
 
-    def connect_with(self, raw: bytes) -> Client:
-        """Open a client connection and send bytes while the loop stands still: they are there when
-        it is accepted.
-        """
-
-        def connect() -> Client:
-            client = self.connect()
-            client.send(raw)
-            return client
-
-        return self.run(connect)
-
     @property
     def engine(self) -> Engine:
         """The product's engine."""

@@ -2,7 +2,6 @@
 
 import contextlib
 import dataclasses
-import socket
 import ssl
 from collections.abc import Iterator, Sequence
 from typing import Final, Literal
@@ -245,7 +244,7 @@ class Http2Caller:
         elif way == "close":
             self.client.socket.close()
         else:
-            self.client.socket.shutdown(socket.SHUT_WR)
+            self.client.end_side()
 
     def open_websocket(self) -> None:
         self._left = None

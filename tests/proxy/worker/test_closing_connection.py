@@ -15,12 +15,15 @@ import pytest
 from proxy.network.sockets import unsent_bytes
 from proxy.settings.model import CaptureSettings
 from proxy.worker.deadlines import MAX_LINGER_BYTES
+from proxy.worker.downstream import Downstream
 from proxy.worker.upstream import connection as upstream_connection
 from proxy.worker.upstream.connection import UpstreamConnection
 from storage.record import Outcome
 from tests.proxy.conftest import Start
 from tests.proxy.worker.clients import MASKED_CLOSE, connect
 from tests.proxy.worker.records import outcome
+from tests.proxy.worker.rows import Row, ask, hear, played, recorded, until
+from tests.proxy.worker.services import NOBODY, SERVE
 from tests.proxy.worker.test_fairness import HANDSHAKE
 from tests.support.client import GET, Client
 from tests.support.long import LOOPS
@@ -33,6 +36,31 @@ FRAME = b"\x82\x7f" + (60_000).to_bytes(8, "big") + bytes(60_000)
 UPLOAD = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 900000000\r\n\r\n" + bytes(100_000)
 CLOSE = b"\x88\x02\x03\xe8"
 MASKED = b"\x82\xfe" + (1000).to_bytes(2, "big") + bytes(1004)
+
+
+def holds_no_body(connection: Downstream) -> bool:
+    """Whether nothing of the last request is kept."""
+    return not (connection._reader.body or connection._relay.unsent)
+
+
+ROWS = [
+    Row(
+        f"an idle connection whose last request was {name} holds no body",
+        [
+            *(ask("POST", body=bytes(20_000)), hear(status, error=code), until(holds_no_body)),
+            recorded(status, *how),
+        ],
+        upstream,
+        ("h1",),
+    )
+    for name, upstream, status, code, how in (
+        ("answered", SERVE, 200, None, ()),
+        ("refused", NOBODY, 502, "upstream_refused", ("upstream_error", "upstream_refused")),
+    )
+]
+
+
+test_closing_connection = played(ROWS)
 
 
 def hear_out(connection: socket.socket) -> None:
@@ -177,25 +205,6 @@ def _leave_little_room(plane: Plane) -> None:
 
 def _waits_in_our_buffer(connection: UpstreamConnection) -> bool:
     return connection.transport.get_write_buffer_size() > 0
-
-
-@pytest.mark.parametrize("is_up", [True, False], ids=["answered", "refused"])
-def test_what_is_idle_holds_no_body(start: Start, is_up: bool) -> None:
-    """Thousands of connections may be idle, each with its last request."""
-
-    def upstream(connection: socket.socket, number: int) -> None:
-        read_head(connection)
-        connection.sendall(b"HTTP/1.1 204 No Content\r\n\r\n")
-
-    plane = start(upstream if is_up else "http://127.0.0.1:1")
-    with plane.connect() as client:
-        client.send(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 20000\r\n\r\n" + bytes(20000))
-        assert client.answer().status == (204 if is_up else 502)
-        eventually(
-            lambda: not plane.has_downstream(lambda each: each._reader.body or each._relay.unsent)
-        )
-
-    plane.exchange()
 
 
 @pytest.mark.parametrize("loop", LOOPS)

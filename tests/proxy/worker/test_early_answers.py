@@ -6,8 +6,6 @@ Most clients send head and body in two writes, so a failure may be known before 
 import contextlib
 import socket
 import ssl
-import threading
-import time
 from collections.abc import Callable
 from typing import Final
 
@@ -19,7 +17,7 @@ from storage.record import Outcome
 from tests.fuzz.world import World
 from tests.proxy.conftest import Start
 from tests.proxy.worker.clients import Http1Caller
-from tests.proxy.worker.records import error, outcome
+from tests.proxy.worker.records import outcome
 from tests.proxy.worker.rows import (
     WIRE,
     Row,
@@ -29,6 +27,7 @@ from tests.proxy.worker.rows import (
     counted,
     ended,
     freed,
+    goes,
     hear,
     leave,
     played,
@@ -37,12 +36,23 @@ from tests.proxy.worker.rows import (
     unrecorded,
     until,
     until_gone,
+    uploads,
 )
-from tests.proxy.worker.services import NOBODY, answers, gone, heard, reads, repeats
+from tests.proxy.worker.services import (
+    NOBODY,
+    answers,
+    gone,
+    heard,
+    leaves,
+    reads,
+    repeats,
+    takes_little,
+    waits,
+)
 from tests.proxy.worker.upstream.http2_calls import open_streams
 from tests.support.client import GET
 from tests.support.long import LOOPS
-from tests.support.plane import Loop, Plane, eventually
+from tests.support.plane import Loop, Plane
 from tests.support.script import OK
 from tests.support.upstream import read_head, scripted
 
@@ -51,6 +61,9 @@ REFUSAL: Final = (
     b"HTTP/1.1 413 Content Too Large\r\nContent-Length: 4\r\nConnection: close\r\n\r\nlong"
 )
 CHUNKED: Final = b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
+FAILED: Final = (502, "upstream_reset", True, ("upstream_error", "upstream_reset"))
+CUT: Final = (413, None, False, ("truncated", "upstream_reset"))
+"""What a client hears, and the outcome and error on record."""
 EXPECT: Final = (("Expect", "100-continue"),)
 ALL_KEPT: Final = CaptureSettings()
 NO_BODIES: Final = CaptureSettings(level="headers")
@@ -246,6 +259,41 @@ ROWS = [
     ),
     *(
         Row(
+            f"an upstream that says {said!r} and resets an upload has not answered it",
+            [
+                *(ask("POST", length=5_000_000), uploads(5_000_000)),
+                *(hear(status, error=code, is_whole=is_whole), recorded(status, *how)),
+            ],
+            [heard, said],
+            ("h1",),
+            "P16",
+        )
+        for said, (status, code, is_whole, how) in (
+            (b"", FAILED),
+            (b"HTTP/1.1 413 Content", FAILED),
+            (REFUSAL[:-2], CUT),
+        )
+    ),
+    *(
+        Row(
+            f"an upstream that says {said!r}, ends its side and reads no more is done",
+            [
+                *(ask("POST", length=50_000_000), uploads(50_000_000)),
+                *(until(lambda each: each._relay.is_upload_paused), goes),
+                *(hear(status, error=code, is_whole=is_whole), recorded(status, *how), goes),
+            ],
+            [takes_little, heard, waits, said, leaves("end"), waits],
+            ("h1",),
+            "P16",
+        )
+        for said, (status, code, is_whole, how) in (
+            (b"", FAILED),
+            (REFUSAL[:-2], CUT),
+            (b"HTTP/1.1 413 Content Too Large\r\n\r\nlong", (413, None, True, ())),
+        )
+    ),
+    *(
+        Row(
             f"what follows a refused upload of {chunks} chunks is drained",
             [
                 CHUNKED + SMALL_CHUNK * chunks,
@@ -327,30 +375,6 @@ def test_an_answer_before_a_reset_is_relayed(
         }
 
 
-def reset_after(answer: bytes) -> Callable[[socket.socket, int], None]:
-    """Answer some bytes to the head, and close with the body unread."""
-
-    def upstream(connection: socket.socket, number: int) -> None:
-        read_head(connection)
-        connection.sendall(answer)
-
-    return upstream
-
-
-@pytest.mark.parametrize("answer", [b"", b"HTTP/1.1 413 Content", REFUSAL[:-2]])
-def test_half_an_answer_before_a_reset_is_none(start: Start, answer: bytes) -> None:
-    """What breaks off is a failure, however early it began."""
-    plane = start(reset_after(answer))
-    with plane.connect() as client, contextlib.suppress(OSError):
-        client.send(post(5_000_000))
-        client.send(bytes(5_000_000))
-        assert client.answer().status == 502 or answer == REFUSAL[:-2]
-
-    exchange = plane.exchange()
-    expected = Outcome.TRUNCATED if answer == REFUSAL[:-2] else Outcome.UPSTREAM_ERROR
-    assert (outcome(exchange), error(exchange)) == (expected, "upstream_reset")
-
-
 def test_a_malformed_body_behind_an_answer_is_not_answered_again() -> None:
     """The record has the response that the client got."""
     world = World()
@@ -364,56 +388,3 @@ def test_a_malformed_body_behind_an_answer_is_not_answered_again() -> None:
     (record,) = world.records()
     assert (record.status, record.response_head, record.request_window) == (200, OK[:-2], b"abc")
     assert bytes(client.written).count(b"HTTP/1.1") == 1
-
-
-@pytest.mark.parametrize("loop", LOOPS)
-@pytest.mark.parametrize(
-    ("answer", "status", "ended"),
-    [
-        (b"HTTP/1.1 413 Content Too Large\r\n\r\ntoo long", 413, Outcome.OK),
-        (
-            b"HTTP/1.1 413 Content Too Large\r\nContent-Length: 10\r\n\r\ntoo",
-            413,
-            Outcome.TRUNCATED,
-        ),
-        (b"", 502, Outcome.UPSTREAM_ERROR),
-    ],
-    ids=["whole", "cut", "none"],
-)
-def test_an_upstream_that_ends_its_side_and_reads_no_more_is_done(
-    start: Start, answer: bytes, status: int, ended: Outcome, loop: Loop
-) -> None:
-    """Its connection stays open, and the upload would fill it until the deadline of a stalled peer."""
-    is_over = threading.Event()
-
-    def half_close(connection: socket.socket, number: int) -> None:
-        read_head(connection)
-        eventually(lambda: plane.run(lambda: is_full(plane)))
-        connection.sendall(answer)
-        connection.shutdown(socket.SHUT_WR)
-        is_over.wait(60)
-
-    plane = start(half_close, loop=loop)
-    with plane.connect() as client:
-        sending = threading.Thread(target=send_what_is_taken, args=(client.socket,))
-        sending.start()
-        began = time.monotonic()
-        assert client.answer().status == status
-        exchange = plane.exchange()
-        assert time.monotonic() - began < 30
-        is_over.set()
-        with contextlib.suppress(OSError):  # it was reset, with a response that was cut
-            client.socket.shutdown(socket.SHUT_RDWR)
-        sending.join()
-
-    assert (exchange.status, outcome(exchange)) == (status, ended)
-
-
-def is_full(plane: Plane) -> bool:
-    """Whether an upload waits for its upstream."""
-    return any(connection._relay.is_upload_paused for connection in plane.downstreams)
-
-
-def send_what_is_taken(client: socket.socket) -> None:
-    with contextlib.suppress(OSError):
-        client.sendall(post(50_000_000) + bytes(50_000_000))

@@ -2,13 +2,13 @@
 is lost.
 """
 
-import hashlib
 import os
 import socket
 import ssl
 import threading
 import time
 from collections.abc import Callable
+from typing import Final
 
 import pytest
 
@@ -18,83 +18,73 @@ from proxy.worker.engine import Connection
 from storage.record import Outcome
 from tests.proxy.conftest import Start
 from tests.proxy.worker.clients import MASKED_CLOSE, connect
-from tests.proxy.worker.records import dropped, entries, number_of, outcome
-from tests.proxy.worker.test_fairness import (
-    HANDSHAKE,
-    MASKED_EMPTY,
-    PATIENCE_S,
-    SMALL,
-    UPLOAD,
-    silent_tunnel,
-    sink,
+from tests.proxy.worker.records import dropped, number_of, outcome
+from tests.proxy.worker.rows import (
+    Row,
+    Stage,
+    ask,
+    hear,
+    leave,
+    open_websocket,
+    played,
+    recorded,
 )
+from tests.proxy.worker.services import answers, ends, gone, heard, switches, taken
+from tests.proxy.worker.test_fairness import LAST, MASKED_EMPTY, PATIENCE_S, SMALL, UPLOAD, sink
 from tests.support.client import GET, Client
 from tests.support.long import LOOPS
 from tests.support.plane import Loop, Plane, eventually
 from tests.support.upstream import read_head, scripted
 
-
-@pytest.mark.parametrize("loop", LOOPS)
-@pytest.mark.parametrize("kind", ["one byte", "line ends"])
-def test_an_upload_in_small_chunks(start_tls: Callable[..., Plane], kind: str, loop: Loop) -> None:
-    """All of it arrives, and the connection serves the next request."""
-    chunk, size = SMALL[kind]
-    count = 400_000 // len(chunk)
-    plane = start_tls(sink, loop=loop)
-    with connect(plane) as client:
-        client.send(UPLOAD + chunk * count + b"0\r\n\r\n" + GET)
-        assert [client.answer().body, client.answer().body] == [b"ok", b"ok"]
-    first, _ = plane.exchanges(2)
-    assert (first.request_bytes, outcome(first)) == (count * size, Outcome.OK)
+BODY: Final = os.urandom(600_000)
+"""Little enough that nobody is held back."""
+FRAMES: Final = (HELD_BYTES - 1024) // len(MASKED_EMPTY)
 
 
-@pytest.mark.parametrize("loop", LOOPS)
-def test_frames_and_the_end_behind_them(start_tls: Callable[..., Plane], loop: Loop) -> None:
-    """A client that says as much as is held of it, and leaves at once, has said all of it (P23)."""
-    count = (HELD_BYTES - 1024) // len(MASKED_EMPTY)
-    plane = start_tls(silent_tunnel, loop=loop)
-    with connect(plane) as client:
-        client.send(HANDSHAKE)
-        assert b" 101 " in client.head()
-        client.send(MASKED_EMPTY * count + MASKED_CLOSE)
-
-    (session,), messages = entries(plane, 1)
+def has_all_frames(stage: Stage) -> None:
+    """Find each frame recorded, or counted as dropped."""
+    session = stage.take_record()
     assert (session.close_code, outcome(session)) == (1000, Outcome.OK)
-    assert number_of(messages) + dropped(session) == count + 1
+    assert number_of(stage.messages) + dropped(session) == FRAMES + 1
 
 
-@pytest.mark.parametrize("loop", LOOPS)
-def test_a_large_response_of_an_upstream_over_tls(
-    start: Start, certificate: tuple[str, str], loop: Loop
-) -> None:
-    """Reads of 64 KiB and more end a turn; the body is the same, also when the upstream leaves at
-    once.
-    """
-    body = os.urandom(600_000)  # little enough that nobody is held back
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(*certificate)
+ROWS = [
+    *(
+        Row(
+            f"all of an upload in small chunks arrives, {kind}, and the next request is served",
+            [
+                *(UPLOAD + chunk * (400_000 // len(chunk)) + LAST + GET, hear(body=b"ok")),
+                *(hear(body=b"ok"), recorded(200, request_bytes=400_000 // len(chunk) * size)),
+                recorded(200),
+            ],
+            over=("tls",),
+            rule="P23",
+        )
+        for kind, (chunk, size) in SMALL.items()
+        if kind in ("one byte", "line ends")
+    ),
+    Row(
+        "a client that says as much as is held of it, and leaves at once, has said all of it",
+        [open_websocket, MASKED_EMPTY * FRAMES + MASKED_CLOSE, leave(), has_all_frames],
+        [heard, switches(), gone],
+        ("tls",),
+        "P23",
+    ),
+    Row(
+        "reads of 64 KiB and more of an upstream end a turn, and nothing is lost when it leaves",
+        [ask(), hear(body=BODY), recorded(200)],
+        [
+            *(taken, answers(body=b"", is_end=False)),
+            *(BODY[at : at + 50_000] for at in range(0, len(BODY), 50_000)),
+            ends(),
+        ],
+        ("h1-tls",),
+        "P23",
+    ),
+]
 
-    def upstream(connection: socket.socket, number: int) -> None:
-        with context.wrap_socket(connection.dup(), server_side=True) as secure:
-            secure.settimeout(PATIENCE_S)
-            read_head(secure)
-            secure.sendall(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
-            for at in range(0, len(body), 50_000):
-                piece = body[at : at + 50_000]
-                secure.sendall(b"%x\r\n%b\r\n" % (len(piece), piece))
-            secure.sendall(b"0\r\n\r\n")
 
-    route = {"upstream_ca_file": certificate[0]}
-    with scripted(upstream) as url:
-        plane = start(url.replace("http://127.0.0.1", "https://localhost"), loop=loop, route=route)
-        with plane.connect() as client:
-            client.socket.settimeout(PATIENCE_S)
-            client.send(GET)
-            answer = client.answer()
-            assert answer.is_complete
-            assert hashlib.sha256(answer.body).digest() == hashlib.sha256(body).digest()
-
-        assert outcome(plane.exchange()) is Outcome.OK
+test_fairness_tls = played(ROWS)
 
 
 @pytest.mark.parametrize("loop", LOOPS)

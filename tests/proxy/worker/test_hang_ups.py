@@ -15,6 +15,8 @@ from storage.record import Outcome
 from tests.proxy.conftest import Start
 from tests.proxy.worker.clients import OPEN
 from tests.proxy.worker.records import outcome
+from tests.proxy.worker.rows import Row, Stage, ask, goes, hear, played, recorded, see_head
+from tests.proxy.worker.services import heard, waits
 from tests.proxy.worker.upstream.http2_calls import CALL, GRPC, HTTP2, MESSAGE, STATUS, speaking
 from tests.support.client import GET
 from tests.support.http2_client import GET as HTTP2_GET
@@ -70,28 +72,27 @@ def test_the_end_is_the_moment_at_which_the_client_left(
     assert exchange.ended_ns == connection._eof_ns - began_ns > 0
 
 
-@pytest.mark.parametrize("loop", LOOPS)
-def test_silent_peers_are_probed(start: Start, loop: Loop) -> None:
-    """Who vanishes without a word would hold a stream that says nothing for ever, on either side."""
-    may_end = threading.Event()
+def are_probed(stage: Stage) -> None:
+    """Find that the kernel probes both peers after a minute of silence."""
+    assert stage.plane.run(lambda: _probes(stage.plane.downstreams)) == [(1, 60), (1, 60)]
 
-    def upstream(connection: socket.socket, number: int) -> None:
-        read_head(connection)
-        connection.sendall(b"HTTP/1.1 200 OK\r\n\r\n")
-        may_end.wait(60)
 
-    plane = start(upstream, loop=loop)
-    with plane.connect() as client:
-        client.send(GET)
-        client.head()
-        assert plane.run(lambda: _probes(plane.downstreams)) == [(1, 60), (1, 60)]
+ROWS = [
+    Row(
+        "peers that say nothing are probed, as one that vanished would hold a stream for ever",
+        [ask(), see_head, are_probed, goes, hear(), recorded(200)],
+        [heard, b"HTTP/1.1 200 OK\r\n\r\n", waits],
+        ("h1",),
+        "P17",
+    ),
+]
 
-    may_end.set()
-    plane.exchange()
+
+test_hang_ups = played(ROWS)
 
 
 def _probes(connections: list[Downstream]) -> list[tuple[int, int]]:
-    """Whether the kernel probes both peers, and after how many seconds of silence."""
+    """Return whether the kernel probes both peers, and after how many seconds of silence."""
     found = []
     for connection in connections:
         assert connection._relay.upstream is not None

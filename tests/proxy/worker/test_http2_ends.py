@@ -11,15 +11,25 @@ from h2.settings import SettingCodes
 
 from proxy.http2.errors import ErrorCode
 from proxy.process.tls import is_fit_for_http2
-from proxy.ring.exchange import (
-    NOTE_MESSAGE,
-)
-from proxy.worker import http2_downstream
+from proxy.ring.exchange import NOTE_MESSAGE
 from proxy.worker.http2_downstream import Http2Downstream
 from storage.record import Outcome
 from tests.proxy.conftest import Start
-from tests.proxy.http2.wire import head
+from tests.proxy.http2.wire import HELLO, head
 from tests.proxy.worker.records import error, outcome
+from tests.proxy.worker.rows import (
+    Row,
+    ask,
+    freed,
+    goes,
+    hear,
+    leave,
+    played,
+    recorded,
+    see,
+    until_asked,
+)
+from tests.proxy.worker.services import answers, by_connection, gone, heard, serves, waits
 from tests.proxy.worker.upstream.http2_calls import (
     allow_streams,
     connections,
@@ -27,7 +37,7 @@ from tests.proxy.worker.upstream.http2_calls import (
     with_path,
 )
 from tests.support.http2_client import GET, POST, Http2Client
-from tests.support.plane import PATIENCE_S, eventually
+from tests.support.plane import PATIENCE_S, Plane, eventually
 from tests.support.script import OK, Script
 from tests.support.upstream import read_head
 
@@ -46,90 +56,56 @@ def holding(
     return upstream
 
 
-def test_an_upload_whose_client_ends_its_side_is_over_at_once(
-    start: Start, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """What is not sent by then never comes; a request that is complete gets its response, for a
-    while (P15).
-    """
-    monkeypatch.setattr(http2_downstream, "HALF_CLOSE_NS", 3_600_000_000_000)
-    asked = threading.Semaphore(0)
-    gone = threading.Semaphore(0)
-    may_end = threading.Event()
-
-    def upstream(connection: socket.socket, number: int) -> None:
-        if b"POST " not in read_head(connection):
-            may_end.wait(PATIENCE_S)
-            connection.sendall(OK)
-            return
-        asked.release()
-        while connection.recv(1 << 16):
-            pass
-        gone.release()
-
-    plane = start(upstream)
-    with speaking(plane) as client:
-        client.begin()
-        client.begin(POST, b"half", is_end=False)
-        client.begin((*POST, ("content-length", "9000000")), bytes(10_000), is_end=False)
-        eventually(lambda: len(plane.engine.in_flight) == 3)
-        # Of an upload that ends before its upstream is reached, the upstream hears nothing.
-        for _ in range(2):
-            assert asked.acquire(timeout=PATIENCE_S)
-        client.socket.shutdown(socket.SHUT_WR)
-        found = plane.exchanges(2)
-        for _ in range(2):
-            assert gone.acquire(timeout=PATIENCE_S)
-        may_end.set()
-        received = b""
-        while not received.endswith(b"ok"):
-            received += client.socket.recv(65536)
-
-    assert {(outcome(each), each.status, each.request_bytes) for each in found} == {
-        (Outcome.CLIENT_CLOSED, 499, 4), (Outcome.CLIENT_CLOSED, 499, 10_000),
-    }  # fmt: skip
-    assert outcome(plane.exchange()) == Outcome.OK
+def held_streams(plane: Plane) -> int:
+    """Count the streams of clients that the codec or the connection still has."""
+    return sum(len(each._codec.streams.open) + len(each._waiting) for each in connections(plane))
 
 
-def test_the_end_of_a_side_is_read_behind_what_came_before_it(
-    start: Start, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """An upload whose last bytes are in hand is complete, however late they are read."""
-    monkeypatch.setattr(http2_downstream, "HALF_CLOSE_NS", 3_600_000_000_000)
-    may_answer = threading.Event()
+ROWS = [
+    Row(
+        "a hundred run side by side",
+        [
+            *(*[ask()] * 100, *[until_asked] * 100, *[goes] * 100),
+            *(*[hear(body=b"ok")] * 100, *[recorded(200)] * 100),
+        ],
+        [heard, waits, answers()],
+        ("h2-h1",),
+        settings={"upstream_max_connections": 200},
+    ),
+    Row(
+        "the beginning of a connection may come byte by byte",
+        [*(bytes((octet,)) for octet in HELLO), see(b"\4\0\0\0\0\0")],
+        over=("h1",),
+    ),
+    Row(
+        "a stream of which nothing is taken is reset, and its connection lives",
+        [
+            *(ask(), recorded(200, "client_closed", "client_stalled")),
+            *(hear(is_whole=False, reset=ErrorCode.CANCEL), ask(), see(b"ok"), recorded(200)),
+        ],
+        by_connection((heard, answers(body=bytes(900_000)), gone), (serves(answers()),)),
+        ("h2-h1",),
+        "P17",
+        {"timeout_write_stall_s": 1.5},
+        is_slow=True,
+    ),
+    *(
+        Row(
+            f"a reset while nothing is taken of {size} bytes frees the place",
+            [
+                *(ask(), see(bytes(65_535)), leave("reset"), recorded(200, "client_closed")),
+                freed(held_streams),
+            ],
+            [heard, answers(body=bytes(size)), gone],
+            ("h2-h1",),
+            is_slow=True,
+        )
+        for size in (70_000, 900_000)
+    ),
+]
 
-    def upstream(connection: socket.socket, number: int) -> None:
-        head = read_head(connection)
-        received = 0
-        while received < 300_000:
-            received += len(connection.recv(1 << 16))
-        assert b"300000" in head
-        may_answer.wait(PATIENCE_S)
-        connection.sendall(OK)
 
-    plane = start(upstream)
-    with speaking(plane) as client:
-        stream_id = client.begin((*POST, ("content-length", "300000")), is_end=False)
-        left = 300_000
-        while left:
-            size = min(left, client.h2.local_flow_control_window(stream_id), 16_384)
-            if not size:
-                assert client.read()
-                continue
-
-            left -= size
-            client.h2.send_data(stream_id, bytes(size), end_stream=not left)
-            if left:
-                client.flush()
-
-        client.flush()
-        client.socket.shutdown(socket.SHUT_WR)
-        may_answer.set()
-        received = b""
-        while not received.endswith(b"ok"):
-            received += client.socket.recv(65536)
-
-    assert (outcome(exchange := plane.exchange()), exchange.request_bytes) == (Outcome.OK, 300_000)
+test_http2_ends = played(ROWS)
 
 
 def test_a_stream_that_is_not_taken_holds_up_itself_alone(start: Start) -> None:
@@ -210,32 +186,6 @@ def test_a_client_that_takes_nothing_holds_up_streams_that_had_no_upstream_yet(
     assert has_sent_all == [False]
 
 
-def test_a_stream_that_nothing_is_taken_of_is_reset(start: Start) -> None:
-    """After the time that a client of HTTP/1.1 has, too; the connection lives (P17)."""
-    plane = start(Script(b"HTTP/1.1 200 OK\r\nContent-Length: 900000\r\n\r\n" + bytes(900_000), OK))
-    with speaking(plane, takes_all=False) as client:
-        large = client.begin()
-        while len(client.streams[large].body) < 65535:
-            assert client.read()
-        [connection] = connections(plane)
-        eventually(lambda: connection._waiting)
-
-        def age() -> bool:
-            connection._waiting = {
-                at: (0, queued) for at, (_, queued) in connection._waiting.items()
-            }
-            return not connection._waiting
-
-        # The last small piece may still be sent, which begins the time anew.
-        eventually(lambda: plane.run(age))
-        assert client.answer(large).reset == ErrorCode.CANCEL
-        client.h2.increment_flow_control_window(65535)
-        client.flush()
-        assert client.ask().body == b"ok"
-
-    assert sorted(error(exchange) for exchange in plane.exchanges(2)) == ["", "client_stalled"]
-
-
 def test_a_body_waits_for_its_upstream(start: Start) -> None:
     """No more than its window is here while that takes nothing, and all arrives once it does."""
     may_read = threading.Event()
@@ -272,27 +222,6 @@ def test_a_body_waits_for_its_upstream(start: Start) -> None:
         assert client.answer(stream_id).body == b"ok"
 
     assert plane.exchange().request_bytes == 9_000_000
-
-
-def test_streams_run_side_by_side(start: Start) -> None:
-    """A hundred at once, more are refused for the moment and may be sent again."""
-    is_asked = threading.Event()
-    may_end = threading.Event()
-
-    plane = start(holding(is_asked, may_end), upstream_max_connections=200)
-    with speaking(plane) as client:
-        while client.h2.remote_settings.max_concurrent_streams != 100:
-            assert client.read()
-        asked = [client.begin() for _ in range(100)]
-        eventually(lambda: len(plane.engine.in_flight) == 100)
-        raw = client.h2.encoder.encode(list(GET))
-        client.socket.sendall(
-            len(raw).to_bytes(3, "big") + b"\1\5" + (201).to_bytes(4, "big") + raw
-        )
-        may_end.set()
-        assert {client.answer(stream_id).body for stream_id in asked} == {b"ok"}
-
-    assert len(plane.exchanges(100)) == 100
 
 
 def test_streams_count_as_connections_do(start: Start) -> None:
@@ -410,16 +339,6 @@ def test_refused_heads_are_a_flood_too(start: Start) -> None:
     assert plane.counters().http2_ends == {"enhance_your_calm": 1}
 
 
-def test_the_beginning_may_come_byte_by_byte(start: Start) -> None:
-    """Whatever the splits, it is one preface."""
-    plane = start(Script())
-    with socket.create_connection(("127.0.0.1", plane.port), PATIENCE_S) as connection:
-        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        for byte in b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\4\0\0\0\0\0":
-            connection.sendall(bytes((byte,)))
-        assert connection.recv(9)[3] == 4  # SETTINGS
-
-
 def test_streams_beyond_a_clients_places_are_refused_and_counted(start: Start) -> None:
     """They are none of its faults, so there is no record of them."""
     plane = start(Script())
@@ -434,24 +353,6 @@ def test_streams_beyond_a_clients_places_are_refused_and_counted(start: Start) -
         assert client.answer(held).status == 200
 
     assert plane.exchange().status == 200
-
-
-@pytest.mark.parametrize("size", [70_000, 900_000])
-def test_a_reset_while_nothing_is_taken_frees_the_place(start: Start, size: int) -> None:
-    """Of a response that has come as a whole, too (F10)."""
-    plane = start(Script(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % size + bytes(size)))
-    with speaking(plane, takes_all=False) as client:
-        client.h2.increment_flow_control_window(1 << 24)
-        large = client.begin()
-        while len(client.streams[large].body) < 65535:
-            assert client.read()
-        [connection] = connections(plane)
-        eventually(lambda: connection._waiting)
-        client.h2.reset_stream(large, ErrorCode.CANCEL)
-        client.flush()
-        eventually(lambda: not (connection._waiting or connection._codec.streams.open))
-
-    plane.exchange()
 
 
 def test_a_client_that_is_gone_begins_nothing_more(start: Start) -> None:

@@ -24,6 +24,7 @@ from tests.proxy.worker.rows import (
     played,
     recorded,
     see,
+    stops,
     until,
     until_asked,
     until_buffered,
@@ -38,6 +39,7 @@ from tests.proxy.worker.services import (
     heard,
     reads,
     serves,
+    taken,
     waits,
 )
 from tests.proxy.worker.upstream.http2_calls import open_streams, upstream_streams
@@ -162,6 +164,17 @@ ROWS = [
             *(hear(), hear(), ended, recorded(200), recorded(200)),
         ],
         over=("h1",),
+        patches=LATE,
+    ),
+    Row(
+        "one that ends its side has sent all that came before, and gets its response",
+        [
+            *(ask("POST", body=bytes(300_000)), leave("end"), goes, hear(body=b"ok")),
+            *(recorded(200, request_bytes=300_000), stops),
+        ],
+        [taken, waits, answers(), gone],
+        ("h1", "h2-h1", "h1-h2", "h2-h2"),
+        "P15",
         patches=LATE,
     ),
     Row(

@@ -1,10 +1,8 @@
 """Peers that take no bytes, or vanish while nothing of them is read: the tick asks the kernel."""
 
-import contextlib
 import socket
 import threading
 import time
-from collections.abc import Iterator
 
 import pytest
 
@@ -21,22 +19,6 @@ from tests.support.script import OK, read_body
 from tests.support.upstream import read_head
 
 SECOND_NS = 1_000_000_000
-
-
-@contextlib.contextmanager
-def _sending(client: Client, size: int) -> Iterator[None]:
-    """Meanwhile send zeros, as many as the other side takes: nobody knows how soon a busy one has
-    taken its share.
-    """
-
-    def send() -> None:
-        with contextlib.suppress(OSError):
-            client.send(bytes(size))
-
-    sender = threading.Thread(target=send)
-    sender.start()
-    yield
-    sender.join()
 
 
 @pytest.mark.parametrize("loop", LOOPS)

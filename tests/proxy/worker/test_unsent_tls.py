@@ -4,139 +4,122 @@ import os
 import socket
 import ssl
 import threading
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Final
 
 import pytest
 
-from proxy.worker import closing_connection
-from proxy.worker.downstream import Downstream
-from storage.record import Outcome
 from tests.proxy.conftest import Start
-from tests.proxy.worker.records import outcome
+from tests.proxy.worker.clients import Http1Caller
+from tests.proxy.worker.rows import (
+    Row,
+    Stage,
+    ask,
+    counted,
+    ended,
+    hear,
+    pause,
+    played,
+    recorded,
+    stops,
+    then,
+)
+from tests.proxy.worker.services import answers, taken
 from tests.support.certificate import self_signed
-from tests.support.client import Client
 from tests.support.long import LOOPS
-from tests.support.plane import Loop, Plane, eventually
-from tests.support.script import OK, Script
+from tests.support.plane import PATIENCE_S, Loop, Plane
+from tests.support.script import OK
 from tests.support.upstream import read_head, scripted
 
-PATIENCE_S = 60.0
 BODY = os.urandom(8_000_000)
 STEP_BYTES = 16_384
+LARGE: Final = (taken, answers(body=BODY))
+"""More than the kernels hold."""
 
 
-@contextmanager
-def slow_client(plane: Plane) -> Iterator[Client]:
-    """A client over TLS whose kernel takes little at a time."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.check_hostname = False
-    context.verify_mode = ssl.CERT_NONE
-
-    with socket.socket() as raw:
-        raw.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-        raw.settimeout(PATIENCE_S)
-        raw.connect(("127.0.0.1", plane.port))
-        with context.wrap_socket(raw) as secure:
-            yield Client(secure)
+CLOSES: Final = (("Connection", "close"),)
+CLOSED: Final = counted("connections_downstream", 0)
+SHORT: Final = {"proxy.worker.closing_connection.CLOSE_NS": 200_000_000}
 
 
-def start_large(start: Start, directory: Path, loop: Loop, **limits: Any) -> Plane:
-    """A plane over TLS whose upstream's response is more than the kernels hold."""
-    cert, key = self_signed(directory)
-    answer = Script(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (len(BODY), BODY))
-    limits = {"drain_timeout_s": PATIENCE_S} | limits
-    return start(answer, loop=loop, tls_cert_file=str(cert), tls_key_file=str(key), **limits)
-
-
-def read_until_handed_down(plane: Plane, client: Client, read: bytearray) -> None:
+def reads_until_handed_down(stage: Stage) -> None:
     """Read a response until its last bytes have left the worker's TLS layer."""
+    assert isinstance(stage.caller, Http1Caller)
+    client = stage.caller.client
 
     def is_upper_half_done() -> bool:
-        [connection] = plane.engine.connections
-        assert isinstance(connection, Downstream)
+        [connection] = stage.plane.downstreams
         return (
             connection._relay.exchange is None and not connection._transport.get_write_buffer_size()
         )
 
-    read += client.socket.recv(STEP_BYTES)
-    while not plane.run(is_upper_half_done):
+    read = bytearray(client.socket.recv(STEP_BYTES))
+    while not stage.plane.run(is_upper_half_done):
         read += client.socket.recv(STEP_BYTES)
+    client._buffer += bytes(read)
 
 
-@pytest.mark.parametrize("loop", LOOPS)
-@pytest.mark.parametrize("connection", [b"keep-alive", b"close"])
-def test_a_stop_waits_for_a_finished_response(
-    start: Start, tmp_path: Path, loop: Loop, connection: bytes
-) -> None:
-    """It is recorded as whole: then its client gets the whole of it, as long as it reads."""
-    plane = start_large(start, tmp_path, loop)
-    with slow_client(plane) as client:
-        client.send(b"GET / HTTP/1.1\r\nHost: a\r\nConnection: %b\r\n\r\n" % connection)
-        read = bytearray()
-        read_until_handed_down(plane, client, read)
-        plane.stop()
-        time.sleep(0.5)
-        while piece := client.socket.recv(STEP_BYTES):
-            read += piece
-
-    assert read.partition(b"\r\n\r\n")[2] == BODY
-    assert outcome(plane.exchange()) == Outcome.OK
+def has_little_time(plane: Plane) -> None:
+    """Let clients that take nothing be cut off soon."""
+    plane.engine.pools[0].route.deadlines.write_stall_ns = 500_000_000
 
 
-@pytest.mark.parametrize("loop", LOOPS)
-def test_the_end_of_a_response_may_take_its_time(
-    start: Start, tmp_path: Path, loop: Loop, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The limit for a peer's own end begins when it has everything; until then that of a stalled
-    client counts.
-    """
-    monkeypatch.setattr(closing_connection, "CLOSE_NS", 200_000_000)
-    plane = start_large(start, tmp_path, loop)
-    with slow_client(plane) as client:
-        client.send(b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
-        read = bytearray()
-        read_until_handed_down(plane, client, read)
-        time.sleep(1)
-        while piece := client.socket.recv(STEP_BYTES):
-            read += piece
-        assert read.partition(b"\r\n\r\n")[2] == BODY
-        eventually(lambda: not plane.counters().connections_downstream)
+def says_goodbye(stage: Stage) -> None:
+    """End TLS, and read no more."""
+    assert isinstance(stage.caller, Http1Caller)
+    assert isinstance(stage.caller.client.socket, ssl.SSLSocket)
+    stage.caller.client.socket.settimeout(0.2)
+    with suppress(OSError):
+        stage.caller.client.socket.unwrap()
 
 
-@pytest.mark.parametrize("loop", LOOPS)
-def test_who_says_goodbye_and_reads_no_more_is_left(
-    start: Start, tmp_path: Path, loop: Loop
-) -> None:
-    """Its loop waits for ever to hand over the rest; the deadline of a client that stalls does not."""
-    plane = start_large(start, tmp_path, loop)
-    with slow_client(plane) as client:
-        client.send(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
-        read_until_handed_down(plane, client, bytearray())
-        plane.engine.pools[0].route.deadlines.write_stall_ns = 500_000_000
-        assert isinstance(client.socket, ssl.SSLSocket)
-        client.socket.settimeout(0.2)
-        with suppress(OSError):
-            client.socket.unwrap()
-        eventually(lambda: not plane.counters().connections_downstream)
+ROWS = [
+    *(
+        Row(
+            f"a stop waits for a finished response to who asks for {connection}",
+            [
+                *(ask(fields=(("Connection", connection),)), reads_until_handed_down, stops),
+                *(pause(0.5), hear(body=BODY), ended, recorded(200)),
+            ],
+            LARGE,
+            ("tls",),
+            settings={"drain_timeout_s": PATIENCE_S},
+            is_slow=True,
+        )
+        for connection in ("keep-alive", "close")
+    ),
+    Row(
+        "the limit for a client's own end begins when it has everything",
+        [
+            *(ask(fields=CLOSES), reads_until_handed_down, pause(1), hear(body=BODY), CLOSED),
+            recorded(200),
+        ],
+        LARGE,
+        ("tls",),
+        patches=SHORT,
+        is_slow=True,
+    ),
+    Row(
+        "one that says goodbye and reads no more has the time of who stalls",
+        [
+            *(ask(), reads_until_handed_down, then(has_little_time), says_goodbye, CLOSED),
+            recorded(200),
+        ],
+        LARGE,
+        ("tls",),
+        is_slow=True,
+    ),
+    Row(
+        "one that answers no end of TLS is closed",
+        [ask(fields=CLOSES), hear(body=b"ok"), CLOSED, recorded(200)],
+        over=("tls",),
+        patches=SHORT,
+    ),
+]
 
 
-@pytest.mark.parametrize("loop", LOOPS)
-def test_a_peer_that_does_not_end_its_side_is_left(
-    start: Start, tmp_path: Path, loop: Loop, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Its connection is closed, though it answers no close_notify."""
-    monkeypatch.setattr(closing_connection, "CLOSE_NS", 200_000_000)
-    cert, key = self_signed(tmp_path)
-
-    plane = start(Script(), loop=loop, tls_cert_file=str(cert), tls_key_file=str(key))
-    with slow_client(plane) as client:
-        client.send(b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
-        assert client.answer().body == b"ok"
-        eventually(lambda: not plane.counters().connections_downstream)
+test_unsent_tls = played(ROWS)
 
 
 @pytest.mark.parametrize("loop", LOOPS)
