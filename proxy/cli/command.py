@@ -238,8 +238,8 @@ json_lines_option: Final = click.option(
 )
 config_option: Final = _config("Configuration file (TOML).")
 _WHERE: Final = (
-    "Default: SIDELOG_DATA_DIR, STATE_DIRECTORY, ./sidelog-data; where no sidelog ran there, "
-    "./sidelog-demo, or that of `sidelog run` in this project."
+    "Default: SIDELOG_DATA_DIR, STATE_DIRECTORY, else ./sidelog-data or ./sidelog-demo: the one "
+    "that is in use, else the first with records; else that of `sidelog run` in this project."
 )
 data_dir_option: Final = click.option("--data-dir", metavar="DIR", help=f"Data directory. {_WHERE}")
 fields_option: Final = click.option(
