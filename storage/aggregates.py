@@ -163,7 +163,10 @@ class Latencies:
             value = self.most_us or BOUNDS_US[-1]
         else:
             value = _MIDDLES_US[bucket]
-        value = value if self.most_us is None else min(value, self.most_us)
+        if self.most_us is None:
+            value = value
+        else:
+            value = min(value, self.most_us)
         if self.least_us is None:
             return value
 
@@ -426,7 +429,10 @@ def most(
     found: dict[Names, TopRow] = {}
     for row in rows:
         names = rename(row.names)
-        renamed = row if names == row.names else replace(row, names=names)
+        if names == row.names:
+            renamed = row
+        else:
+            renamed = replace(row, names=names)
         found[names] = found[names].plus(renamed) if names in found else renamed
 
     return sorted(found.values(), key=_place)

@@ -254,7 +254,10 @@ def _read_events(text: str, is_cut: bool) -> Any:
         ValueError: there is no event, or a line is not JSON.
     """
     is_stream = _EVENT.match(text) is not None
-    blocks = _BLOCK_END.split(text) if is_stream else text.split("\n")
+    if is_stream:
+        blocks = _BLOCK_END.split(text)
+    else:
+        blocks = text.split("\n")
     blocks = [block for block in blocks if block.strip()]
     if is_cut:
         blocks = blocks[:-1]

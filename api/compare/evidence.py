@@ -82,7 +82,10 @@ def _endpoint_of(record: Record) -> _Endpoint:
 
 def _request_digest(record: Record, payload: Payload) -> bytes:
     """Return a digest of method, target, body, and response status."""
-    body = payload.request_body.head if payload.request_body else b""
+    if payload.request_body:
+        body = payload.request_body.head
+    else:
+        body = b""
     asked = (record.method, record.path, record.query, record.status)
     return hashlib.sha256(repr(asked).encode(errors="surrogatepass") + body).digest()
 

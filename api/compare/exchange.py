@@ -265,7 +265,10 @@ def _transcript(messages: list[MessageShown]) -> str:
         if message.opcode in ("ping", "pong"):
             continue
 
-        text = message.text if message.base64 is None else message.base64
+        if message.base64 is None:
+            text = message.text
+        else:
+            text = message.base64
         if message.omitted is not None or message.opcode == "close":
             written = json.dumps(
                 {

@@ -69,7 +69,10 @@ def _shortened(pieces: list[Segment]) -> list[Segment]:
         if piece.change == "same" and len(piece.text) > 2 * _CONTEXT:
             # At either end of the string, only one side borders on a difference.
             before = piece.text[:_CONTEXT] if place else ""
-            behind = piece.text[-_CONTEXT:] if piece is not pieces[-1] else ""
+            if piece is not pieces[-1]:
+                behind = piece.text[-_CONTEXT:]
+            else:
+                behind = ""
             piece.text = before + CUT + behind
         if len(piece.text) > left:
             piece.text = piece.text[:left] + CUT

@@ -79,7 +79,10 @@ async def list_requests(request: web.Request) -> web.Response:
     filter = read_filter(request.query, client, proxy)
     limit = read_clamped(request.query, "limit", DEFAULT_LIMIT, MAX_LIMIT)
     cursor = read_text(request.query, "cursor")
-    after = None if cursor is None else decode_received_cursor(cursor)
+    if cursor is None:
+        after = None
+    else:
+        after = decode_received_cursor(cursor)
     rows, next_after = await _read_rows(services, filter, limit, after)
     if not rows and next_after is None:
         await _check_proxy(services, client, proxy)
@@ -115,7 +118,10 @@ async def _read_rows(
     )
     known = {record.id for record in page.records}
     # Requests received before the end of the store's page belong to the next one.
-    least = -1 if page.next_after is None else page.next_after
+    if page.next_after is None:
+        least = -1
+    else:
+        least = page.next_after
     rows = [Entry(record) for record in page.records]
     rows += [e for e in flying if e.record.id not in known and id_number(e.record.id) > least]
     rows.sort(key=lambda entry: entry.record.id, reverse=True)

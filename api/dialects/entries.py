@@ -239,7 +239,10 @@ def _entry_fields(
         return {}, 0
     body: Body | None = getattr(payload, f"{entry.kind}_body", None)
     size = getattr(entry.record, f"{entry.kind}_bytes")
-    kept = 0 if body is None else len(body.head) + len(body.tail)
+    if body is None:
+        kept = 0
+    else:
+        kept = len(body.head) + len(body.tail)
     if kept > left:
         body = None
         kept = 0

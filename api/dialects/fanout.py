@@ -60,7 +60,10 @@ async def answer_snapshot(
 
     reader = _SnapshotReader(storage, cursors, query, wanted, position, is_first=not cursor)
     if prefers(request.headers.get("Accept", ""), NDJSON, "application/json"):
-        limit = query.limit if "limit" in request.query else None
+        if "limit" in request.query:
+            limit = query.limit
+        else:
+            limit = None
         return await _answer_lines(request, reader, binding, limit)
 
     rows, is_last = await reader.read(query.limit)

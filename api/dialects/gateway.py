@@ -123,7 +123,10 @@ def read_query(query: Query) -> tuple[RecordQuery, int | None]:
     """
     max_seq = read_optional_int(query, "max_seq")
     project = read_text(query, "project_id")
-    is_llm = Has("provider") if read_bool(query, "llm_only") else None
+    if read_bool(query, "llm_only"):
+        is_llm = Has("provider")
+    else:
+        is_llm = None
     return RecordQuery(
         filter=Filter(where=both(None if project is None else fields(project=(project,)), is_llm)),
         by="id",

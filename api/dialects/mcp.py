@@ -154,7 +154,10 @@ async def _call(request: web.Request, params: Mapping[str, Any]) -> dict[str, An
     name = params.get("name")
     given = params.get("arguments")
 
-    tool = TOOLS.get(name) if isinstance(name, str) else None
+    if isinstance(name, str):
+        tool = TOOLS.get(name)
+    else:
+        tool = None
     if tool is None:
         raise _Failed(
             _INVALID_PARAMS, f"there is no tool {str(name)[:100]!r}, only {', '.join(TOOLS)}"

@@ -186,7 +186,10 @@ async def get_call(request: web.Request) -> web.Response:
     text = request.match_info["id"]
     parts = split_id(text)
 
-    record_id = None if parts is None else parse_id(parts[0])
+    if parts is None:
+        record_id = None
+    else:
+        record_id = parse_id(parts[0])
     if parts is not None and record_id is not None:
         running = services.running_tools()
         call = await services.storage.tool_call(record_id, parts[1])

@@ -59,7 +59,10 @@ def listing_of(text: str) -> dict[str, str] | None:
         return None
 
     since, until = span
-    limit = 2 if len(digits) <= TIME_DIGITS else _MAX_CANDIDATES
+    if len(digits) <= TIME_DIGITS:
+        limit = 2
+    else:
+        limit = _MAX_CANDIDATES
     return {"since": since, "until": until, "kind": "all", "limit": str(limit)}
 
 

@@ -105,5 +105,8 @@ def freeze(filter: Bounded, max_seq: int | None, last_seq: int) -> Frozen[Bounde
     """Bound a filter by the end of a snapshot, so that later pages do not shift: by the `max_seq`
     that the client sent back, or by the newest record.
     """
-    end = last_seq if max_seq is None else min(max_seq, last_seq)
+    if max_seq is None:
+        end = last_seq
+    else:
+        end = min(max_seq, last_seq)
     return Frozen(end, replace(filter, seq_until=end))

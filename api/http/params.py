@@ -180,7 +180,10 @@ def read_filter(query: Query, now_us: int, *others: str, kind: Kind = "exchange"
 
 def _read_term(query: Query, name: str, now_us: int) -> Expression | None:
     """Read a filter as a term of the search; None if it is empty."""
-    texts = read_list(query, name) if name in LISTS else (query[name],)
+    if name in LISTS:
+        texts = read_list(query, name)
+    else:
+        texts = (query[name],)
     if not any(texts):
         return None
     try:

@@ -103,7 +103,10 @@ def _parts_by_name(parts: Iterable[BodyPart]) -> dict[str, list[dict[str, Any]]]
 def _is_graphql(value: Any) -> bool:
     if isinstance(value, list):
         return bool(value) and all(isinstance(each, dict) and _is_graphql(each) for each in value)
-    query = value.get("query") if isinstance(value, dict) else None
+    if isinstance(value, dict):
+        query = value.get("query")
+    else:
+        query = None
     return isinstance(query, str) and _DOCUMENT.match(query) is not None
 
 

@@ -137,7 +137,10 @@ class RedactionMetrics:
 
     def _add(self, redactions: Mapping[str, int]) -> None:
         for redaction, count in redactions.items():
-            rule = redaction if name_of(redaction) is None else _NAMED
+            if name_of(redaction) is None:
+                rule = redaction
+            else:
+                rule = _NAMED
             # A record has `other` itself, for rules beyond those it names.
             if rule != OTHER and not self._is_admitted(rule):
                 self.overflow += 1

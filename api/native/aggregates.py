@@ -199,7 +199,10 @@ def read_names(query: Query) -> tuple[str, ...]:
     Raises:
         BadParameter: a facet does not exist.
     """
-    names = read_list(query, "name") if "name" in query else ()
+    if "name" in query:
+        names = read_list(query, "name")
+    else:
+        names = ()
     for name in names:
         if name not in FACETS:
             raise BadParameter("name", name, "some of " + ", ".join(FACETS))

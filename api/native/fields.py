@@ -72,7 +72,10 @@ def read_fields(query: Query, others: Sequence[str] = ()) -> tuple[str, ...]:
     for name in names:
         if name not in others and not is_cell_field(name):
             expected = f"{EXPECTED}, of at most {MAX_FIELD_CHARACTERS} characters"
-            columns = f", or one of {', '.join(others)}" if others else ""
+            if others:
+                columns = f", or one of {', '.join(others)}"
+            else:
+                columns = ""
             raise BadParameter("fields", name, expected + columns)
 
     return names

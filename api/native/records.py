@@ -131,7 +131,10 @@ async def stream(request: web.Request) -> web.StreamResponse:
     services = services_of(request)
     filter = read_filter(request.query, services.now_us(), "lastEventId", "fields")
     names = read_fields(request.query)
-    encode_entry = partial(_encode_entry, names) if names else None
+    if names:
+        encode_entry = partial(_encode_entry, names)
+    else:
+        encode_entry = None
     interest = Interest(encode_record, filter, frozenset(("record",)), encode_entry)
     return await serve_stream(request, services.streams, services.principal, interest)
 

@@ -174,7 +174,10 @@ def _was_asked_for(records: Sequence[Record], call: ToolCall) -> bool:
     """
     before = [record for record in records if record.started_at_us <= call.started_at_us]
     stream = before[-1].stream if before else None
-    asked = (stream.tools or ()) if stream is not None else ()
+    if stream is not None:
+        asked = stream.tools or ()
+    else:
+        asked = ()
     return any(
         name == call.tool_name or re.search(rf"[._/-]{re.escape(call.tool_name)}$", name)
         for name in asked

@@ -43,7 +43,10 @@ def archived(text: bytes) -> Iterator[Line]:
         response = entry["response"]
         address = request["url"].partition("#")[0]
         url = urlsplit(address)
-        query = percent_encoded(url.query) if "?" in address else None
+        if "?" in address:
+            query = percent_encoded(url.query)
+        else:
+            query = None
         path = percent_encoded(url.path or "/")
         target = path if query is None else f"{path}?{query}"
         started_at = datetime.fromisoformat(entry["startedDateTime"])

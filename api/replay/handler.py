@@ -137,7 +137,10 @@ def _edited(record: Record, payload: Payload | None, again: Again, sender: SendA
             )
 
     path, mark, query = again.target.partition("?")
-    body = None if payload is None else payload.request_body
+    if payload is None:
+        body = None
+    else:
+        body = payload.request_body
     if again.body is not None:
         content = again.body.encode(errors="replace")
         if content:

@@ -299,7 +299,10 @@ def _comparable(payload: Payload | None) -> Payload | None:
     listed = field_of(payload.response_head, "connection").lower().split(",")
     left_out = _OF_THE_WAY | {name.strip() for name in listed}
     kept = [line for line, name in zip(lines, names, strict=True) if name not in left_out]
-    trailers = payload.response_trailers if is_call(payload) else b""
+    if is_call(payload):
+        trailers = payload.response_trailers
+    else:
+        trailers = b""
     return msgspec.structs.replace(
         payload, response_head=b"\r\n".join(kept), response_trailers=trailers
     )

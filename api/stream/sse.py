@@ -14,7 +14,10 @@ def encode_event(data: bytes, *, event_id: int | None, name: str = "") -> bytes:
     """Return one event. `data` must be JSON without line ends; the client returns the id in
     `Last-Event-ID`.
     """
-    head = b"" if event_id is None else b"id: %d\n" % event_id
+    if event_id is None:
+        head = b""
+    else:
+        head = b"id: %d\n" % event_id
     return b"%b%bdata: %b\n\n" % (b"event: %b\n" % name.encode() if name else b"", head, data)
 
 

@@ -77,7 +77,10 @@ class Command(click.Command):
         }
         for each in self.get_params(ctx):
             if isinstance(each, click.Option) and (record := each.get_help_record(ctx)):
-                panel = each.panel if isinstance(each, PanelOption) else OWN_PANEL
+                if isinstance(each, PanelOption):
+                    panel = each.panel
+                else:
+                    panel = OWN_PANEL
                 panels[panel].append(record)
 
         for title, records in panels.items():
@@ -113,7 +116,10 @@ class WholeNumber(click.IntRange):
     name = "n"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
-        number = int(value) if _WHOLE_NUMBER.fullmatch(str(value)) else None
+        if _WHOLE_NUMBER.fullmatch(str(value)):
+            number = int(value)
+        else:
+            number = None
         if (
             number is None
             or number < (self.min or 0)
@@ -172,7 +178,10 @@ class PositiveNumber(click.ParamType[float]):
     def convert(
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
     ) -> float:
-        number = float(value) if _NUMBER.fullmatch(str(value)) else 0.0
+        if _NUMBER.fullmatch(str(value)):
+            number = float(value)
+        else:
+            number = 0.0
         if not 0 < number <= self._most:
             self.fail(
                 f"expected a number above 0, at most {self._most:g}, got {value!r}", param, ctx
@@ -214,7 +223,10 @@ def _combined(*options: Decorator) -> Decorator:
 def _setting(setting: str, name: str) -> Decorator:
     """Declare the flag of a setting, with the setting's help in the style of help texts."""
     flag = FLAGS[setting]
-    default = f" Default: {flag.default}." if flag.default else ""
+    if flag.default:
+        default = f" Default: {flag.default}."
+    else:
+        default = ""
     help = f"{flag.help[0].upper()}{flag.help[1:]}.{default}"
     value: dict[str, Any] = {"flag_value": flag.value} if flag.value else {"metavar": flag.metavar}
     return click.option(flag.option, name, help=help, **value)

@@ -143,7 +143,10 @@ class CommonFormatter:
 def _request_line(record: Record) -> str | None:
     if record.method is None:
         return None
-    query = "" if record.query is None else f"?{record.query}"
+    if record.query is None:
+        query = ""
+    else:
+        query = f"?{record.query}"
     return f"{record.method} {record.path or ''}{query} HTTP/{record.http_version or '1.1'}"
 
 
@@ -210,7 +213,10 @@ class AccessLog:
         """Write to `fd`, which the caller closes; -1 stands for a stdout that is not open."""
         self._format = _FORMATTERS[form]()
         self._stream = LogStream(fd, max_bytes, self._report)
-        self._write_bytes = select.PIPE_BUF if _is_stderr(fd) else WRITE_BYTES
+        if _is_stderr(fd):
+            self._write_bytes = select.PIPE_BUF
+        else:
+            self._write_bytes = WRITE_BYTES
 
     @property
     def dropped(self) -> int:

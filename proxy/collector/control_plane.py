@@ -276,7 +276,10 @@ def _build(
     sources.subscribe(on_found=keys.announce)
     alerting = make_alerting(settings, data.instance, storage)
     certificates = certificates_of(settings)
-    ring_bytes = settings.ring.bytes if settings.proxy.data_port else 0
+    if settings.proxy.data_port:
+        ring_bytes = settings.ring.bytes
+    else:
+        ring_bytes = 0
     parts = [
         Part("workers", None, lambda: families.worker_families(sources.counters())),
         Part("rings", None, lambda: families.ring_families(sources, ring_bytes)),

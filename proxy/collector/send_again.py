@@ -74,7 +74,10 @@ class Resender:
         payload = request.payload
         outgoing = outgoing_of(Recorded(format_id(record.id), record, payload), Given())
 
-        route = None if target else self._routes.get(record.route_id or "")
+        if target:
+            route = None
+        else:
+            route = self._routes.get(record.route_id or "")
         if route is None and not target:
             raise ValueError(
                 f"its route {record.route_id!r} is not configured here: choose a target"

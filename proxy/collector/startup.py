@@ -282,7 +282,10 @@ async def _read_store(
     try:
         async with asyncio.timeout(timeout_s):
             await start_tail(tail, storage, data.path)
-            secret = await read_secret(storage) if has_fanout(os.environ) else b""
+            if has_fanout(os.environ):
+                secret = await read_secret(storage)
+            else:
+                secret = b""
             recalled = await _recall(data.instance, storage)
             positions = await _positions(data, storage, notices)
             return _StoreState(positions, secret, recalled)

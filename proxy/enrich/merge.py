@@ -133,7 +133,10 @@ class Merger:
             record.conversation = place.conversation
             # A guessed text could be verified by a hash, so hashes are kept only together with
             # texts.
-            record.marks = place.marks if exchange.keeps_text else None
+            if exchange.keeps_text:
+                record.marks = place.marks
+            else:
+                record.marks = None
 
     def _readable(self, message: str) -> str:
         """Return a message without its secrets, whatever its format."""

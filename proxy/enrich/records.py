@@ -204,7 +204,10 @@ class RecordBuilder:
         captured, _, exchange = decoded
         record = self._record(decoded)
         readers = self._readers.of(exchange)
-        operation = self._name(record, exchange, readers) if readers else None
+        if readers:
+            operation = self._name(record, exchange, readers)
+        else:
+            operation = None
         record.endpoint = self._endpoints.name(record, operation)
         return captured, exchange, record, readers
 
@@ -445,7 +448,10 @@ class RecordBuilder:
             record.level = "error"
             record.ended_at_us = ended_at_us
             record.duration_us = max(0, ended_at_us - record.started_at_us)
-            record.usage_state = None if record.provider is None else "lost"
+            if record.provider is None:
+                record.usage_state = None
+            else:
+                record.usage_state = "lost"
             entries.append(Entry(record, _request_head(decoded)))
 
         return entries

@@ -212,7 +212,10 @@ def _grpc_attributes(record: Record, grpc: Grpc) -> Attributes:
 def _call_attributes(record: Record) -> Attributes:
     stream = record.stream
     is_streamed = stream is not None and not stream.is_document
-    reason = None if stream is None else stream.finish_reason
+    if stream is None:
+        reason = None
+    else:
+        reason = stream.finish_reason
     return {
         "gen_ai.operation.name": operation_of(record),
         "gen_ai.provider.name": _PROVIDERS.get(record.provider or "", record.provider),

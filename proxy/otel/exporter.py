@@ -268,7 +268,10 @@ class Exporter:
             batch = next_batch(items, self.max_bytes, self._max_items)
             self._oldest_at_us = batch[0].ended_at_us
             sent = count(batch)
-            verdict = await self._send(batch, sent) if sent else Taken()
+            if sent:
+                verdict = await self._send(batch, sent)
+            else:
+                verdict = Taken()
             if isinstance(verdict, Later):
                 return self._postpone(verdict)
 

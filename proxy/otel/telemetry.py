@@ -207,6 +207,12 @@ def _line(record: Record) -> str:
     target = record.path or ""
     if record.query:
         target += f"?{record.query}"
-    status = "" if record.status is None else str(record.status)
-    outcome = "" if record.outcome == "ok" else record.outcome
+    if record.status is None:
+        status = ""
+    else:
+        status = str(record.status)
+    if record.outcome == "ok":
+        outcome = ""
+    else:
+        outcome = record.outcome
     return " ".join(filter(None, (record.method, target, status, outcome)))

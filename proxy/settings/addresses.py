@@ -282,7 +282,10 @@ def _parse_authority(text: str) -> tuple[str, int | None]:
     if six is None and host and not _HOST.match(host):
         raise ValueError("the host is not a name or an IP address")
 
-    port = int(port_text) if port_text is not None else None
+    if port_text is not None:
+        port = int(port_text)
+    else:
+        port = None
     if port is not None and port > 65535:
         raise ValueError("the port is above 65535")
 

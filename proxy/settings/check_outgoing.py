@@ -186,7 +186,10 @@ def check_egress(settings: Settings, own: list[tuple[str, int]]) -> Iterator[Pro
     if not egress.listen:
         for name in egress.__struct_fields__:
             if value := getattr(egress, name):
-                shown = list(value) if isinstance(value, tuple) else value
+                if isinstance(value, tuple):
+                    shown = list(value)
+                else:
+                    shown = value
                 yield f"egress.{name}", f"has no effect while egress.listen is empty, got {shown!r}"
         return
 

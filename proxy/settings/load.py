@@ -350,7 +350,10 @@ def _via_of(route: model.RouteSettings, environ: Mapping[str, str]) -> str:
 
 
 def _describe(name: str, given: Given, kind: typing.Any, what: str) -> str:
-    shown = "" if traits_of(kind).hide else f", got {_shortened(given.value)}"
+    if traits_of(kind).hide:
+        shown = ""
+    else:
+        shown = f", got {_shortened(given.value)}"
     return f"{name}: {what[:1].lower()}{what[1:]}{shown} ({given.origin})"
 
 

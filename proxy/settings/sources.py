@@ -161,7 +161,10 @@ def from_flags(overrides: Mapping[str, str], problems: list[str]) -> Found:
     known = {name for name, _ in leaves()} - TABLES.keys()
     found: Found = {}
     for name, text in overrides.items():
-        origin = FLAGS[name].option if name in FLAGS else "command line"
+        if name in FLAGS:
+            origin = FLAGS[name].option
+        else:
+            origin = "command line"
         if name in known:
             found[name] = Given(text, origin, is_text=True)
         else:

@@ -36,7 +36,10 @@ def main(argv: list[str]) -> int:
         json.loads(read_document(fd)) for fd in (options.source_fd, options.running_fd)
     )
 
-    config = Path(source["config"]) if source["config"] else None
+    if source["config"]:
+        config = Path(source["config"])
+    else:
+        config = None
     try:
         settings, kept = load_again(source["overrides"], os.environ, config, running)
     except SettingsError as error:

@@ -147,7 +147,10 @@ async def _prepare(
     """Create the tables on some servers, or check them, and store their shards in the register."""
     layouts: list[Layout] = []
     for link, one in [(shard, copy) for shard in links for copy in shard.each]:
-        place = places.get(one.address.hosts[0]) if one.address.hosts else None
+        if one.address.hosts:
+            place = places.get(one.address.hosts[0])
+        else:
+            place = None
         if place is None:
             continue
 
@@ -157,7 +160,10 @@ async def _prepare(
             continue
 
         # All tables get the delay of the first.
-        delay_ms = layouts[0].order_delay_ms if layouts else order_delay_ms
+        if layouts:
+            delay_ms = layouts[0].order_delay_ms
+        else:
+            delay_ms = order_delay_ms
         layouts.append(await make_tables(one, server, delay_ms, place, reads.to(one.hosts[0])))
         await Register(links[0], server).change(
             _HOST + one.hosts[0], partial(_noted, str(place.shard))

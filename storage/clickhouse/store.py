@@ -92,7 +92,10 @@ class ClickhouseStorage(RelationalStorage[ClickhouseSession]):
         delay_ms = shards.layout.order_delay_ms
         self._register = Register(links[0], server)
         lanes = Lanes(self._link, server, self._register, len(links))
-        number = zlib.crc32(holder.encode()) >> 1 if holder else 0
+        if holder:
+            number = zlib.crc32(holder.encode()) >> 1
+        else:
+            number = 0
         self._batches = BatchStore(
             lambda instance: Slots(links, server, lanes, delay_ms, instance, number)
         )

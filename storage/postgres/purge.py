@@ -43,7 +43,10 @@ async def drop_day(session: PostgresUpkeep, begin: str) -> Purged | None:
 async def _first_day(connection: Connection, state: State) -> int:
     """Return the first day that may have rows to keep, according to the floor and to the size cap."""
     least_ms = await connection.fetchval("SELECT min(min_id_ms) FROM sidelog.spans")
-    trimmed = 0 if least_ms is None else least_ms // _DAY_MS - DAYS_BEFORE
+    if least_ms is None:
+        trimmed = 0
+    else:
+        trimmed = least_ms // _DAY_MS - DAYS_BEFORE
     return max(state.purge_floor_us // DAY_US, min(trimmed, state.trimmed_until_us // DAY_US))
 
 

@@ -265,7 +265,10 @@ class BatchStore:
         rows, counts, used, packer = made
         # Cells cover all entries of the batch; if some were already stored, the indexer makes cells
         # for the rest.
-        cells = cells_in(batch) if len(entries) == len(batch.entries) else ()
+        if len(entries) == len(batch.entries):
+            cells = cells_in(batch)
+        else:
+            cells = ()
 
         await self._put_positions(connection, batch)
         if packer.blocks:

@@ -66,8 +66,14 @@ class TableSession(ABC, Generic[B]):
 
     async def seq_ends(self, since_us: int | None = None, until_us: int | None = None) -> Range:
         if since_us is not None or until_us is not None:
-            first_us = -MAX_INT if since_us is None else within_int(since_us)
-            last_us = MAX_INT if until_us is None else within_int(until_us) - 1
+            if since_us is None:
+                first_us = -MAX_INT
+            else:
+                first_us = within_int(since_us)
+            if until_us is None:
+                last_us = MAX_INT
+            else:
+                last_us = within_int(until_us) - 1
             return await self._spanned(_SEQS, _STARTS, Range(first_us, last_us))
         spans = f"{self.dialect.schema}spans ORDER BY {self.dialect.span_key} LIMIT 1"
         found = await self.fetch(f"SELECT first_seq FROM {spans}")

@@ -83,7 +83,10 @@ def parts(hours: Hours, folded_until: int) -> Iterator[Part]:
     if hours.is_empty:
         return
     first, until = hours
-    first_day = None if first is None else -(-first // DAY_HOURS)
+    if first is None:
+        first_day = None
+    else:
+        first_day = -(-first // DAY_HOURS)
     if until is None or until >= folded_until:
         hours_until = folded_until
         until_day = -(-folded_until // DAY_HOURS)

@@ -77,7 +77,10 @@ def long_runs(text: bytes) -> list[Span]:
 def _runs_of(stretch: bytes) -> Iterator[Span]:
     """Yield the runs in a sequence of bytes that can all be part of one."""
     has_ends = _BACKSLASH in stretch or _LF in stretch  # a pattern takes longer to tell
-    line_end = _LINE_END.search(stretch) if has_ends else None
+    if has_ends:
+        line_end = _LINE_END.search(stretch)
+    else:
+        line_end = None
     if line_end is None:
         yield from _unbroken(stretch, 0, len(stretch))
         return

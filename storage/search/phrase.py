@@ -127,7 +127,10 @@ class Phrase:
         """Whether a stored text contains the phrase in any of its readings."""
         if not text.can_have(self.telling):
             return False
-        has_word = None if self._word is None else text.has_word(self._word)
+        if self._word is None:
+            has_word = None
+        else:
+            has_word = text.has_word(self._word)
         if has_word is not None:
             return has_word
         return any(self._line in line for line in text.lines)

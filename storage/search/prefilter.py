@@ -77,7 +77,10 @@ def _ways_to_write(word: str) -> Iterable[str]:
         if set(word).isdisjoint(folded):
             continue
         # Punctuation may stand between characters of scripts without spaces, also in a ligature.
-        kept = "".join(filter(is_in_word, folded)) if has_gaps else folded
+        if has_gaps:
+            kept = "".join(filter(is_in_word, folded))
+        else:
+            kept = folded
         spans = list(_overlaps(word, kept))
         if spans and character in _SHARP and not has_gaps:
             yield from (_sharp_s(word, letters, *span) for span in spans)
@@ -151,7 +154,10 @@ def _letter(character: str) -> str:
     the time that a pattern takes.
     """
     marks = joiners(character)
-    composed = f"|{_ANY}{_composed(marks)}" if marks else ""
+    if marks:
+        composed = f"|{_ANY}{_composed(marks)}"
+    else:
+        composed = ""
     return f"(?:{_written(sources(character))}{composed})"
 
 

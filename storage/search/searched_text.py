@@ -38,7 +38,10 @@ def readable_windows(body: Body) -> Iterator[bytes]:
     if body.content == "media":
         return
     for window in (body.head, body.tail):
-        text = _joined_runs(window) if body.content == "octets" else window
+        if body.content == "octets":
+            text = _joined_runs(window)
+        else:
+            text = window
         if text:
             yield text
 

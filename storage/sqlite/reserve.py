@@ -53,7 +53,10 @@ class Reserve:
         """Allocate nothing yet. Without a path there is no reserve; `max_bytes` is the store's size
         cap, 0 for none.
         """
-        self._path = None if path is None else path.with_suffix(SUFFIX)
+        if path is None:
+            self._path = None
+        else:
+            self._path = path.with_suffix(SUFFIX)
         self._size_bytes = min(MOST_BYTES, max(LEAST_BYTES, (max_bytes or MOST_BYTES << 4) // 16))
         self.is_given_up = False
         """True if the reserve is missing because the disk is full."""

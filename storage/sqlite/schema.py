@@ -75,7 +75,10 @@ def prepare_writer(
     _refuse_newer(_version(connection), scripts)
     # Even in fast mode "normal" instead of "off": a power cut may cost the newest commits, but
     # never damages the file.
-    synchronous = "full" if durability == "safe" else "normal"
+    if durability == "safe":
+        synchronous = "full"
+    else:
+        synchronous = "normal"
 
     pages = checkpoint_pages(max_bytes)
     for pragma in (

@@ -138,7 +138,10 @@ class SqliteSession(SqliteStatements, TableSession[Budget]):
 
     async def rows_by_id(self, filter: Filter, whole: Range) -> Found | None:
         # A literal, not a parameter, so that SQLite recognises the condition of the partial index.
-        index = " AND client <> 0" if "client" in asked_fields(filter) else ""
+        if "client" in asked_fields(filter):
+            index = " AND client <> 0"
+        else:
+            index = ""
         # The plus keeps SQLite from using the index on seq, after which it would have to sort.
         within = f"{index} AND +seq BETWEEN ? AND ? AND id BETWEEN ? AND ?"
 

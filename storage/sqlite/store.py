@@ -95,7 +95,10 @@ class SqliteStorage(RelationalStorage[SqliteUpkeep]):
             "memory" if path is None else "sqlite", str(path or "memory:"), schema_version
         )
         self._path = path
-        self._identity = None if path is None else _identity(path)
+        if path is None:
+            self._identity = None
+        else:
+            self._identity = _identity(path)
         self._read_budget_s = read_budget_s
 
         self._writer = writer

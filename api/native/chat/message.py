@@ -71,7 +71,10 @@ def message_of(item: object, role: str = "user") -> Message:
         return Message(role, tuple(parts_of(item)))
     kind = _type_of(item)
     named = item.get("role")
-    named = _ROLES.get(named, named) if isinstance(named, str) else role
+    if isinstance(named, str):
+        named = _ROLES.get(named, named)
+    else:
+        named = role
     if named == "tool":
         return Message(named, (_result(item, item.get("content")),))
     if _is_result(kind):

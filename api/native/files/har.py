@@ -89,7 +89,10 @@ def _request(record: Record, payload: Payload | None) -> dict[str, object]:
 
 
 def _response(record: Record, payload: Payload | None) -> dict[str, object]:
-    head = b"" if payload is None else payload.response_head
+    if payload is None:
+        head = b""
+    else:
+        head = payload.response_head
     line, headers = split_head(head)
     parts = (line or "").split(" ", _REASON_AT)
     response: dict[str, object] = {
@@ -200,7 +203,10 @@ def _content(record: Record, payload: Payload | None, media_type: str) -> dict[s
         "size": record.response_bytes,
         "mimeType": media_type or "x-unknown",
     }
-    body = None if payload is None else payload.response_body
+    if payload is None:
+        body = None
+    else:
+        body = payload.response_body
     if body is None:
         return content
 

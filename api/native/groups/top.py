@@ -407,7 +407,10 @@ async def _series(request: web.Request, filter: Filter, by: str, now_us: int) ->
     if filter.since_us is None:
         raise BadParameter("buckets", str(buckets), "a range of time beside it, with `since`")
 
-    until_us = now_us if filter.until_us is None else filter.until_us
+    if filter.until_us is None:
+        until_us = now_us
+    else:
+        until_us = filter.until_us
     return await services_of(request).storage.read(
         SeriesQuery(filter, by, filter.since_us, until_us, buckets)
     )

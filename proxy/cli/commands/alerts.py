@@ -50,7 +50,10 @@ def _print_alerts(found: list[dict[str, Any]]) -> None:
     rows = []
     for alert in found:
         side = "below" if alert["above"] is None else "above"
-        what = f"share of {alert['of']}" if alert["of"] else alert["figure"]
+        if alert["of"]:
+            what = f"share of {alert['of']}"
+        else:
+            what = alert["figure"]
         limit = value_text(alert["figure"], alert[side])
         figure = f"{what} {side} {limit} over {span_text(alert['window_s'])}"
         figure += f" by {alert['by']}" if alert["by"] else ""
@@ -104,7 +107,10 @@ def test_alert(client: Client, name: str) -> Result:
     """
     done = client.send_json("POST", f"/api/alerts/{quote(name, safe='')}/test")
     problem = done["problem"]
-    outcome = f"not delivered: {problem}" if problem else "delivered"
+    if problem:
+        outcome = f"not delivered: {problem}"
+    else:
+        outcome = "delivered"
     return Result(done, f"{done['text']}\n{outcome}, {done['id']}", 1 if problem else 0)
 
 

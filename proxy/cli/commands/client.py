@@ -374,7 +374,10 @@ def message_in(document: object) -> str | None:
     if not isinstance(document, dict):
         return None
     error = document.get("error")
-    inner = error.get("message") if isinstance(error, dict) else error
+    if isinstance(error, dict):
+        inner = error.get("message")
+    else:
+        inner = error
     said = (document.get("detail"), inner, document.get("message"), document.get("title"))
     return next((text for text in said if isinstance(text, str) and text), None)
 

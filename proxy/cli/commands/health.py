@@ -28,7 +28,10 @@ def health(url: str | None, data_dir: str | None) -> Result:
     except ValueError:
         detail = answer.body.decode("utf-8", "replace").strip()
 
-    reasons = detail.get("reasons", []) if isinstance(detail, dict) else []
+    if isinstance(detail, dict):
+        reasons = detail.get("reasons", [])
+    else:
+        reasons = []
 
     def show(_: object) -> None:
         if is_ready:

@@ -237,7 +237,10 @@ def _target_text(row: Json) -> str:
 def _request_text(row: Json) -> str:
     if _is_event(row):
         return f"event {row.get('name')}"
-    asked = _target_text(row) if _is_outgoing(row) else _path(row) or "-"
+    if _is_outgoing(row):
+        asked = _target_text(row)
+    else:
+        asked = _path(row) or "-"
     return f"{row.get('method') or '-'} {asked}"
 
 

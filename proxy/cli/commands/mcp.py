@@ -36,7 +36,10 @@ def _answer(client: Client, line: bytes) -> str | None:
     except (ValueError, RecursionError) as error:
         return _failure(None, _PARSE_ERROR, f"no JSON: {error}")
 
-    message_id = message.get("id") if isinstance(message, dict) else None
+    if isinstance(message, dict):
+        message_id = message.get("id")
+    else:
+        message_id = None
     try:
         answer = client.send("POST", "/mcp", message)
     except CommandError as error:

@@ -49,7 +49,10 @@ def print_messages(page: Json, record: Json) -> None:
 
 def _line(message: Json, started_at_us: int) -> str:
     at_s = max(0, message["at_us"] - started_at_us) / 1_000_000
-    arrow = "-> in " if message["direction"] == "in" else "<- out"
+    if message["direction"] == "in":
+        arrow = "-> in "
+    else:
+        arrow = "<- out"
     return (
         f"+{at_s:9.3f} s  {arrow}  {message['opcode'] or '-':6}  {_size(message):>16}  "
         f"{_content(message)}"
@@ -70,7 +73,10 @@ def _content(message: Json) -> str:
     if message["count"] > 1:
         return f"[{message['count']:,} of these, one after the other]"
 
-    code = "" if message["code"] is None else f"{message['code']} "
+    if message["code"] is None:
+        code = ""
+    else:
+        code = f"{message['code']} "
     if message["base64"] is None:
         text = visible_line(message["text"] or "")
     else:

@@ -271,7 +271,10 @@ def _print(record: Json, messages: Json | None, has_all: bool) -> None:
     for half in ("request", "response"):
         if message := record.get(half):
             say(f"\n{half}")
-            raw = "--raw" if half == "response" else "--raw --request"
+            if half == "response":
+                raw = "--raw"
+            else:
+                raw = "--raw --request"
             _print_message(message, raw, None if has_all else MAX_SHOWN_CHARACTERS)
 
     if record.get("data") is not None:
@@ -328,7 +331,10 @@ def _print_summary(record: Json) -> None:
 def _asked_text(record: Json) -> str:
     """Return the URL of the request; a target that is not a path (`*`) stands before the host."""
     method, host, path = (record.get(name) or "" for name in ("method", "host", "path"))
-    base = f"{record.get('scheme')}://{host}" if host else ""
+    if host:
+        base = f"{record.get('scheme')}://{host}"
+    else:
+        base = ""
     if not method:
         return "invalid request"
     if path and not path.startswith("/"):
@@ -508,7 +514,10 @@ def _kept(body: Json) -> str:
     """Return which part of a body was kept."""
     counts = (("first", body["head_bytes"]), ("last", body["tail_bytes"]))
     ends = " and ".join(f"the {name} {count:,}" for name, count in counts if count)
-    coding = f" of {body['coding']}" if body["coding"] else ""
+    if body["coding"]:
+        coding = f" of {body['coding']}"
+    else:
+        coding = ""
     if not body["truncated"]:
         return f"all {body['size']:,} bytes{coding}"
     return f"{ends or 'parts'} bytes kept, of {body['size']:,} bytes{coding}"

@@ -65,7 +65,10 @@ def become(overrides: Mapping[str, str], config: Path | None, *, greets: bool) -
     settings_fd = hand_over(freeze(settings), "sidelog-settings")
     # Without a data port there is nothing to have in one process with the rest.
     is_single = settings.proxy.workers == 0 and settings.proxy.data_port
-    root = "proxy.single" if is_single else "proxy.supervisor"
+    if is_single:
+        root = "proxy.single"
+    else:
+        root = "proxy.supervisor"
     command = module_command(root, "--source-fd", str(source_fd), "--settings-fd", str(settings_fd))
     hold_back()
     os.execve(command[0], command, module_environment())  # noqa: S606 — no shell is wanted, and the command is ours

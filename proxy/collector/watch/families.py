@@ -46,7 +46,10 @@ def worker_families(counted: CounterSnapshot) -> Iterator[Metric]:
 def _request_families(counted: CounterSnapshot) -> Iterator[Metric]:
     requests = Counter[tuple[str, ...]]()
     for (route, method, status), count in counted.requests.items():
-        known_method = method if method in ROLLUP_METHODS else "OTHER"
+        if method in ROLLUP_METHODS:
+            known_method = method
+        else:
+            known_method = "OTHER"
         requests[route or NO_ROUTE, known_method, status] += count
     yield counters("requests", "Finished exchanges.", ["route", "method", "status"], requests)
 
@@ -150,7 +153,10 @@ def process_families(sources: Sources, workers: Workers, places: WatchedPaths) -
         lost |= {"supervisor": supervisor.log_lines_dropped, "collector": lines_dropped()}
     text = "Lines of sidelog's own log that stderr did not take."
     yield totals("log_lines_dropped", text, "process", lost)
-    reloads = {} if supervisor is None else supervisor.reloads
+    if supervisor is None:
+        reloads = {}
+    else:
+        reloads = supervisor.reloads
     text = "Reloads of the configuration, by result: done, refused."
     yield totals("reloads", text, "result", reloads)
 

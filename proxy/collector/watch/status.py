@@ -87,7 +87,10 @@ class StatusView:
         writer = self.writer
         deferred = self.deferred
         uptime_s = round(time.monotonic() - self._started_s, 1)
-        reason = "" if deferred.state == "open" else deferred.reason
+        if deferred.state == "open":
+            reason = ""
+        else:
+            reason = deferred.reason
         return {
             "version": VERSION,
             "build": BUILD,
@@ -122,7 +125,10 @@ def describe_retention(retention: Retention, size_cap: SizeCap) -> dict[str, obj
     """
     state = retention.state
     oldest_us = state.oldest_us if state else None
-    reaches_back_us = state.reaches_back_us if state else None
+    if state:
+        reaches_back_us = state.reaches_back_us
+    else:
+        reaches_back_us = None
     used_bytes = state.used_bytes if state else None
     looked_at_us = retention.looked_at_us
     if size_cap.looked_at_us > (looked_at_us or 0):

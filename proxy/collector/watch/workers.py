@@ -100,7 +100,10 @@ class Workers:
         found = {"supervisor": os.getppid(), "collector": own}
         for worker in shown:
             if worker.pid is not None:
-                name = f"{worker.name} leaving" if worker.leaving else worker.name
+                if worker.leaving:
+                    name = f"{worker.name} leaving"
+                else:
+                    name = worker.name
                 found[_unused(name, found)] = worker.pid
         return found
 

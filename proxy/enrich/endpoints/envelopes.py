@@ -127,7 +127,10 @@ def failure_behind(facts: HeadFacts, body: DecodedBody) -> Failure | None:
 
 def _connect(_: HeadFacts, body: DecodedBody) -> Failure | None:
     ending = decode(ANY, last_frame(body, _END_STREAM) or b"")
-    error = ending.get("error") if isinstance(ending, dict) else None
+    if isinstance(ending, dict):
+        error = ending.get("error")
+    else:
+        error = None
     if isinstance(error, dict):
         name = str(error.get("code")).replace("canceled", "cancelled")
     else:

@@ -119,7 +119,10 @@ def rpc_failure(data: bytes) -> Failure | None:
 def _rpc_failure(found: object) -> Failure | None:
     roots: list[Any] = found if isinstance(found, list) else [found]
     for root in roots:
-        error = root.get("error") if isinstance(root, dict) else None
+        if isinstance(root, dict):
+            error = root.get("error")
+        else:
+            error = None
         if isinstance(error, dict) and (
             "jsonrpc" in root or root.keys() == {"id", "error", "result"}
         ):
@@ -132,12 +135,18 @@ def document_failure(data: bytes) -> Failure | None:
     """Return the failure if a document, or the only one of a list, is nothing but an error; else
     None.
     """
-    found = decode(ANY, data) if len(data) <= MAX_BYTES else None
+    if len(data) <= MAX_BYTES:
+        found = decode(ANY, data)
+    else:
+        found = None
     if isinstance(found, list) and len(found) == 1:
         root = found[0]
     else:
         root = found
-    error = _error_in(root) if isinstance(root, dict) else None
+    if isinstance(root, dict):
+        error = _error_in(root)
+    else:
+        error = None
     return _rpc_failure(found) or (
         None if error is None else failure("error_response", error, root)
     )
@@ -161,7 +170,10 @@ def _error_in(root: dict[str, Any]) -> dict[str, Any] | None:
     if is_success or not root.keys() <= _COMPANIONS or any(root.get(name) for name in _ANSWERS):
         return None
 
-    first = errors[0] if isinstance(errors, list) and errors else None
+    if isinstance(errors, list) and errors:
+        first = errors[0]
+    else:
+        first = None
     is_denied = root.get("ok") is False or root.get("success") is False or "data" in root
     if isinstance(first, dict) and not (is_denied or first.keys() & _OF_ERRORS):
         first = None
@@ -203,7 +215,10 @@ def failure_of(body: DecodedBody | None) -> Failure | None:
         if found is not None:
             return found
 
-    cut = _CUT.match(body.head) if body.is_truncated else None
+    if body.is_truncated:
+        cut = _CUT.match(body.head)
+    else:
+        cut = None
     if cut is None:
         return None
 
@@ -262,7 +277,10 @@ def answer_failure(document: bytes) -> Failure | None:
 
 
 def _first_of(part: object) -> object:
-    errors = part.get("errors") if isinstance(part, dict) else None
+    if isinstance(part, dict):
+        errors = part.get("errors")
+    else:
+        errors = None
     if isinstance(errors, list) and errors:
         return errors[0]
     return None

@@ -116,7 +116,10 @@ def to_utf8(head: bytes, tail: bytes = b"", content_type: bytes = b"") -> Text |
             named = None
         else:
             named = _WITHIN.search(head[:_WITHIN_BYTES])
-        declared = () if named is None else _codecs_of(named[1] or named[2])
+        if named is None:
+            declared = ()
+        else:
+            declared = _codecs_of(named[1] or named[2])
     found = (_read_in(codec, head, tail) for codec in declared if codec in _KNOWN)
     return next(filter(None, found), None)
 

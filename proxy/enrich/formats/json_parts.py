@@ -111,7 +111,10 @@ def values_at(part: Member, *path: str) -> list[Any]:
     if not path:
         return [decode(_ANY, part)]
     found = decode(_OBJECTS, part) if part else None
-    objects = found if isinstance(found, list) else [found or {}]
+    if isinstance(found, list):
+        objects = found
+    else:
+        objects = [found or {}]
     return [
         value
         for each in objects

@@ -116,7 +116,10 @@ def last_frame(body: DecodedBody, begins: bytes, *, is_text: bool = False) -> by
     It is found in the tail, by `begins` (its flags and first length byte) and a matching length,
     since the chain of lengths may not reach there.
     """
-    data = (body.tail or body.head)[-_END_BYTES:] if body.has_end else b""
+    if body.has_end:
+        data = (body.tail or body.head)[-_END_BYTES:]
+    else:
+        data = b""
     if is_text and data:
         data = _from_text(data[len(data) % _GROUP_CHARACTERS :])
     at = data.find(begins)

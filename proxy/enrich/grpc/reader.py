@@ -175,7 +175,10 @@ class GrpcReader:
             fields["compressed"], fields["inflated_size"] = True, len(data) if is_whole else None
 
         schema, method = self._method(route_id, path.decode(errors="replace"))
-        type_name = method.request if is_in else method.response
+        if is_in:
+            type_name = method.request
+        else:
+            type_name = method.response
         show = self._shown(schema, type_name, content_type)
         value, is_all = show.message(Message(data, message.size, is_whole, message.is_compressed))
         if message.size and not data:
@@ -216,7 +219,10 @@ class GrpcReader:
             return None
 
         shown, _ = self._wire(_ERRORS).show(data, "google.rpc.Status")
-        details = shown.get("details", []) if isinstance(shown, dict) else []
+        if isinstance(shown, dict):
+            details = shown.get("details", [])
+        else:
+            details = []
         text, _ = self._redactor.redact_body(
             _ENCODER.encode(details), b"", _AS_JSON, is_truncated=False
         )

@@ -65,7 +65,10 @@ def timeout_us(fields: bytes) -> int | None:
 def encoding_in(fields: bytes) -> str | None:
     """Return the compression of gRPC messages that a head names; None if they are not compressed."""
     found = _ENCODING.search(fields)
-    name = "identity" if found is None else found[1].decode().lower()
+    if found is None:
+        name = "identity"
+    else:
+        name = found[1].decode().lower()
     if name == "identity":
         return None
     return name

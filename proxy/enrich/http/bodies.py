@@ -85,8 +85,14 @@ def decode_body(
     else:
         body = DecodedBody(head + tail, b"", size, False, None, size, True)
 
-    codings = codings_of(content_encoding) if content_encoding else []
-    text = None if codings else to_utf8(body.head, body.tail, content_type)
+    if content_encoding:
+        codings = codings_of(content_encoding)
+    else:
+        codings = []
+    if codings:
+        text = None
+    else:
+        text = to_utf8(body.head, body.tail, content_type)
     is_octets = bool(codings) or (text is None and not is_surely_text(body.head))
     is_of_text = is_octets and _TEXT.search(content_type) is not None
     if codings or is_of_text:
@@ -134,7 +140,10 @@ def _undo(
     if is_limited and len(codings) > 1:
         raise TooLong  # The size between two codings is unknown.
 
-    tail_bytes = 0 if is_limited or body.is_truncated else tail_bytes
+    if is_limited or body.is_truncated:
+        tail_bytes = 0
+    else:
+        tail_bytes = tail_bytes
     decoded = decode(
         body.head, codings, limit_bytes,
         tail_bytes=tail_bytes, marks=marks, is_of_text=is_of_text,

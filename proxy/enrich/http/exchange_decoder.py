@@ -107,7 +107,10 @@ class ExchangeDecoder:
                 window = captured.response_window
                 tail = captured.response_tail
                 coding = response.content_encoding
-                marks = tuple(offset for offset, _ in timeline) if coding else ()
+                if coding:
+                    marks = tuple(offset for offset, _ in timeline)
+                else:
+                    marks = ()
 
                 response_body = decode_body(
                     window, tail, size, coding, limit_bytes,

@@ -198,7 +198,10 @@ def _begun(
         provider = gemini.PROVIDER
         model = gemini.model_of(record.path or "")
         operation = _OPERATION.search(name)
-        name = f"operation/{operation[1]}" if operation is not None else name
+        if operation is not None:
+            name = f"operation/{operation[1]}"
+        else:
+            name = name
         is_one = name.startswith("batches/" if kind == "gemini" else "operation/")
     elif value_in(document, "type") == "message_batch":
         name = f"batches/{name}"
@@ -220,7 +223,10 @@ def _batch_model(exchange: DecodedExchange) -> str | None:
     captured.
     """
     body = exchange.request_body
-    asked = b"" if body is None or body.is_truncated else body.head
+    if body is None or body.is_truncated:
+        asked = b""
+    else:
+        asked = body.head
     models = set(map(text_of, values_at(asked, "requests", "params", "model")))
     if len(models) == 1:
         return models.pop()
@@ -318,7 +324,10 @@ def _first_document(body: DecodedBody) -> Document:
     data = body.head
     if not data.lstrip().startswith(b"{"):
         frame = next(body.frames(), None)
-        document = {} if frame is None else members_of(frame.data)
+        if frame is None:
+            document = {}
+        else:
+            document = members_of(frame.data)
         return members_of(document.get("response", _RAW)) or document
 
     if not body.is_truncated:

@@ -143,7 +143,10 @@ class Prices:
         # On Bedrock the requested model includes the region, and prices depend on it. The model in
         # Claude's response does not.
         for model in reversed(models) if provider == "bedrock" else models:
-            price = None if model is None else self._look_up(listed, model, usage)
+            if model is None:
+                price = None
+            else:
+                price = self._look_up(listed, model, usage)
             if price is not None:
                 return Cost(price.usd, LISTED + PARTLY * bool(price.lacks), price.lacks)
 
@@ -177,7 +180,10 @@ class Prices:
                         for meter, count in usage.meters.items()
                         if count and not _OF_A_KIND.fullmatch(meter)
                     )
-                    source = f"{OWN}, {price.since}" if price.since else OWN
+                    if price.since:
+                        source = f"{OWN}, {price.since}"
+                    else:
+                        source = OWN
                     return Cost(_total(price, usage), source + PARTLY * bool(lacks), lacks)
 
         return None

@@ -257,7 +257,10 @@ def _read_stream(
     body = frames.body
     pace = read_stream(usage, provider, frames)
     end = _end_of(usage, outcome, has_end=body.has_end)
-    exact = FIRST_CHUNKS if exchange.is_thinned else len(exchange.timeline)
+    if exchange.is_thinned:
+        exact = FIRST_CHUNKS
+    else:
+        exact = len(exchange.timeline)
     first_content_us = time_at(exchange.timeline[:exact], pace.first_content)
     return Stream(
         first_content_us, pace.frames, exchange.longest_gap_us, end == "complete", end=end

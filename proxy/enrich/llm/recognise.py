@@ -240,7 +240,10 @@ def _read_request(exchange: DecodedExchange, *, is_whole: bool) -> _Request | No
         return None
 
     at_start = members_at_start(body.head, _NAMES)
-    at_end = members_at_end(body.tail, _NAMES) if is_whole else []
+    if is_whole:
+        at_end = members_at_end(body.tail, _NAMES)
+    else:
+        at_end = []
     known = (at_end[0] if at_end else {}) | (at_start[0] if at_start else {})
     # The value of such a member is cut, or the member belongs to an inner object.
     begun = (name for name in _NAMES if b'"%b"' % name in body.head)

@@ -208,7 +208,10 @@ def _read_cut_frame(body: DecodedBody) -> RpcResponse | None:
     """
     gaps = list(BLANK_LINE.finditer(body.head))
     begun = _DATA_BEGINS.search(body.head, gaps[-1].end() if gaps else 0)
-    head = b"" if begun is None else body.head[begun.end() :]
+    if begun is None:
+        head = b""
+    else:
+        head = body.head[begun.end() :]
     if _RESULT_BEGINS.search(head) is not None:
         message = members_at_start(head, _METHOD)
     else:
@@ -218,7 +221,10 @@ def _read_cut_frame(body: DecodedBody) -> RpcResponse | None:
         return None
 
     gap = BLANK_LINE.search(body.tail)
-    tail = body.tail if gap is None else body.tail[: gap.start()]
+    if gap is None:
+        tail = body.tail
+    else:
+        tail = body.tail[: gap.start()]
     end = body.text_size - len(body.tail) + len(tail)
     size = end - begun.end()
     return _read_truncated_response(DecodedBody(head, tail, size, True, None, size, True))._replace(
@@ -229,7 +235,10 @@ def _read_cut_frame(body: DecodedBody) -> RpcResponse | None:
 def _along_the_cut(body: DecodedBody, names: frozenset[bytes]) -> tuple[Members, Members]:
     """Return the members of a message, and those of its member with the gap."""
     at_start = members_at_start(body.head, names)
-    at_end = members_at_end(body.tail, names) if body.tail else []
+    if body.tail:
+        at_end = members_at_end(body.tail, names)
+    else:
+        at_end = []
     root, inner = ((at_end[place : place + 1] or [{}])[0] for place in (0, 1))
     first, begun = ((at_start[place : place + 1] or [{}])[0] for place in (0, 1))
     return root | first, inner | begun
@@ -277,7 +286,10 @@ def read_operation(body: DecodedBody) -> Operation | None:
     """Read the operation of a message; None if it is not a JSON-RPC request."""
     text = body.head[:MAX_BYTES]
     is_cut = body.is_truncated or len(body.head) > MAX_BYTES
-    chain = members_at_start(text, _NAMES) if b'"method"' in text else []
+    if b'"method"' in text:
+        chain = members_at_start(text, _NAMES)
+    else:
+        chain = []
     message = chain[0] if chain else {}
 
     method = decode_text(message.get(b"method"))
@@ -301,5 +313,8 @@ def read_operation(body: DecodedBody) -> Operation | None:
         inner = members_at_start(params, _NAMES)
     else:
         inner = chain[1:]
-    name = decode_text(inner[0].get(b"name")) if inner else None
+    if inner:
+        name = decode_text(inner[0].get(b"name"))
+    else:
+        name = None
     return Operation(method, name if name is not None and _NAME.fullmatch(name) else None)

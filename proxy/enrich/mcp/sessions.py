@@ -123,7 +123,10 @@ class Sessions:
 
     def add_pending(self, key: Key, call: ToolCall, wait_us: int = PENDING_US) -> list[ToolCall]:
         """Keep a call until its response comes or `wait_us` has passed; return the evicted calls."""
-        same = self.take_pending(key) if key in self._pending.values else None
+        if key in self._pending.values:
+            same = self.take_pending(key)
+        else:
+            same = None
         evicted = [] if same is None else [same]
         self._deadlines[key] = call.created_at_us + wait_us
         for oldest, unanswered in self._pending.put(key, call, len(call.arguments or b"")):

@@ -55,7 +55,10 @@ class Live(Reader):
         facts = Facts()
         if code not in _CLOSED_WELL:
             facts.error_type = f"websocket_{code if 1000 <= code <= 4999 else 'invalid'}"
-            facts.level = "error" if code in _SERVICE_CLOSES else "warn"
+            if code in _SERVICE_CLOSES:
+                facts.level = "error"
+            else:
+                facts.level = "warn"
         found = self._sessions.end(record.id, record.started_at_us, data.get("messages_dropped", 0))
         if found is None:
             return facts
@@ -123,14 +126,20 @@ class Live(Reader):
             usage.forget_counts()
         if begun is not None:
             usage.failed_tools += begun.failed_tools
-        pace = None if begun is None else _pace_of(usage, begun)
+        if begun is None:
+            pace = None
+        else:
+            pace = _pace_of(usage, begun)
         call = Call(session.provider, usage, pace)
         facts = usage_facts(self._redactor, self._prices, call, (usage,))
         blame_tools(facts, record, keeps_text=message.keeps_text)
         session.add(usage, None if facts.cost is None else facts.cost.usd)
         if facts.error_type is not None:
             # Messages have the level debug; this one must appear in a search for failures.
-            facts.level = "warn" if facts.error_type == TOOL_ERROR else "error"
+            if facts.error_type == TOOL_ERROR:
+                facts.level = "warn"
+            else:
+                facts.level = "error"
         facts.thread = Thread(
             connection=message.exchange_id, caller=session.caller, session=found.name
         )

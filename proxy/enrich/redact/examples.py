@@ -78,7 +78,10 @@ def problems_of_disabled(redact: RedactSettings) -> Iterator[tuple[str, str]]:
         if name == text or len(name.encode()) >= MAX_NAME_BYTES or names.has(name.encode()):
             continue
         near = difflib.get_close_matches(name, (*BUILT_IN, *COMMON_ENDINGS, *own), n=1)
-        meant = f"; did you mean {NAME + near[0]!r}?" if near else ""
+        if near:
+            meant = f"; did you mean {NAME + near[0]!r}?"
+        else:
+            meant = ""
         yield "redact.disable", f"{name!r} is not the name of a secret{meant}"
 
 

@@ -108,7 +108,10 @@ class ParameterRedactor:
             if _ENCODED.search(plain) is None:
                 break
             plain = unquote_to_bytes(plain.replace(b"+", b" "))
-            redacted = self._json.redact(plain)[0] if QUOTE in plain else plain
+            if QUOTE in plain:
+                redacted = self._json.redact(plain)[0]
+            else:
+                redacted = plain
             if _NO_QUERY.search(plain) is None:
                 redacted = redact_parameters(redacted, self.names, self._hits)
             if redacted != plain:

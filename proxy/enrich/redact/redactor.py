@@ -375,7 +375,10 @@ class Redactor:
         redacted, end = self._redact_window(whole, kind, boundary)
         if self._patterns is not None:
             redacted = cut_end(redacted, self._patterns.scanner.begins_in)
-            joined = joined if redacted is head else joined_pieces(redacted)
+            if redacted is head:
+                joined = joined
+            else:
+                joined = joined_pieces(redacted)
             redacted = redact_split(redacted, joined, self._patterns, is_cut_at_end=True)
         if not tail or end is End.IN_CONTAINER:
             return redacted, b""
@@ -559,7 +562,10 @@ class Redactor:
         if PERCENT in line:  # gRPC encodes its status messages this way.
             name, colon, value = line.partition(b": ")
             line = name + colon + self._query.redact_encoded(value)
-        line = self._json.redact(line)[0] if QUOTE in line else line
+        if QUOTE in line:
+            line = self._json.redact(line)[0]
+        else:
+            line = line
         if AT in line:
             return self._without_user(line)
         return line

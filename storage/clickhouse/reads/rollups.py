@@ -105,7 +105,10 @@ def rollups(shown: str) -> Callable[[str, Sequence[str], str, Hours], str]:
     """
 
     def write(table: str, columns: Sequence[str], where: str, hours: Hours) -> str:
-        is_of_calls = f" AND {_IS_CALL}" if table == USAGE_TABLE else ""
+        if table == USAGE_TABLE:
+            is_of_calls = f" AND {_IS_CALL}"
+        else:
+            is_of_calls = ""
         rows = f"records WHERE {where} AND {shown}{is_of_calls}{_within(hours)}"
         read = dict.fromkeys((*columns, "exchanges"))
         inner = ", ".join(

@@ -103,7 +103,10 @@ class ClickhouseSession:
         self.numbers_per_row = max(1, ends.size // max(1, rows))
         shown = f"(kind < {len(KINDS)} AND seq > {state.purged_through_seq})"
         self.dialect: Dialect = dialect(shown, state.purged_through_seq)
-        self.known_counts = KnownCounts() if is_partial else known_counts
+        if is_partial:
+            self.known_counts = KnownCounts()
+        else:
+            self.known_counts = known_counts
         self.known_rows = KnownRows()
         self.budget = budget
 

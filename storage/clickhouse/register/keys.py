@@ -83,7 +83,10 @@ async def _replace(
     uses = await _uses(register)
 
     def decide(before: str) -> tuple[str | None, KeyUpdate | None]:
-        key = used(_decoder.decode(before), uses) if before else None
+        if before:
+            key = used(_decoder.decode(before), uses)
+        else:
+            key = None
         if key is None or key.deleted_at_us is not None:
             return None, None
         after = change(key)

@@ -121,7 +121,10 @@ class Purge:
         records with a lower `seq` may still come there.
         """
         first = await first_record(self._shards.reads, upkeep)
-        through = last_seq if first is None else min(last_seq, first[0] - 1)
+        if first is None:
+            through = last_seq
+        else:
+            through = min(last_seq, first[0] - 1)
         await change_upkeep(
             self._register,
             lambda now: replace(now, purged_through_seq=max(now.purged_through_seq, through)),

@@ -128,7 +128,10 @@ class Link:
 
         self.is_replicated = len(self.each) > 1
         # Level 2 still accepts settings with a statement, such as its time limit.
-        self.settings = {"readonly": "2"} if is_read_only else {}
+        if is_read_only:
+            self.settings = {"readonly": "2"}
+        else:
+            self.settings = {}
         """Settings of every statement."""
         self._max_answer_bytes = max_answer_bytes
         self.hosts = list(address.hosts)

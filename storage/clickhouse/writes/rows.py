@@ -119,7 +119,10 @@ def _written(made: Mapping[str, list[Any]], records: int, further: Sequence[Valu
     for name, type in TYPES.items():
         if name == "seq":
             continue
-        empty = None if type.startswith("Nullable") else _EMPTY.get(type, 0)
+        if type.startswith("Nullable"):
+            empty = None
+        else:
+            empty = _EMPTY.get(type, 0)
         values = made.get(name, [empty] * records)
         columns.append(Column(name, type, [*values, *(row.get(name, empty) for row in further)]))
 

@@ -331,7 +331,10 @@ class Slots:
             spent = 0 if rows else spent + 1
 
         self._wrote_s = self._clock()
-        self.newest_ms = self._numbers.last_ms if self._slot else 0
+        if self._slot:
+            self.newest_ms = self._numbers.last_ms
+        else:
+            self.newest_ms = 0
         return link
 
     async def _find_shard(self) -> bool:

@@ -213,7 +213,10 @@ class Sums:
             return Added.ALL
 
         await self._learn_weights()
-        max_cells = MAX_CELLS if self.steps else self.max_groups
+        if self.steps:
+            max_cells = MAX_CELLS
+        else:
+            max_cells = self.max_groups
         for part in await self._slices(hours):
             groups = await self._read_rollups(where, part, tables, max_cells)
             if groups is None:
@@ -234,7 +237,10 @@ class Sums:
         if oldest_us is None or newest_us is None:
             return iter(())
 
-        first = oldest_us // HOUR_US if hours.first is None else hours.first
+        if hours.first is None:
+            first = oldest_us // HOUR_US
+        else:
+            first = hours.first
         if hours.until is None:
             until = newest_us // HOUR_US + 1
         else:
@@ -397,7 +403,10 @@ class Sums:
 
         latencies = [_unless_missing(name, name, self.session.dialect) for name in self.latencies]
         select = f"SELECT {', '.join((*self._keys(only_values=True), *latencies))}"
-        session = self.session.limited(_FIND_S) if is_counted else self.session
+        if is_counted:
+            session = self.session.limited(_FIND_S)
+        else:
+            session = self.session
         rows: list[Any] = []
         if not await scan(session, replace(filter, kind="exchange"), select, "", rows.extend):
             return

@@ -131,7 +131,10 @@ async def _gather(session: Session, query: RecordQuery, walk: _Walk) -> Page:
 
         if found:
             walk.expect(part.size * (missing - len(found)) // len(found))
-        cursor = part.last if query.order == "asc" else part.first
+        if query.order == "asc":
+            cursor = part.last
+        else:
+            cursor = part.first
 
     return Page(await session.records(rows), complete=True, next_after=None)
 

@@ -190,6 +190,9 @@ async def read_jobs(session: Session, limit: int) -> list[Job]:
     jobs = []
     rows = await session.fetch(sql, (floor_us, max(0, min(limit, MAX_INT))))
     for number, begun_by, at_us, counted_by in rows:
-        answer = None if counted_by is None else to_bytes(counted_by)
+        if counted_by is None:
+            answer = None
+        else:
+            answer = to_bytes(counted_by)
         jobs.append(Job(to_bytes(number), to_bytes(begun_by), at_us, answer))
     return jobs

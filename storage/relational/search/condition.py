@@ -119,7 +119,10 @@ def conditions(filter: Filter, ids: sql.Ids, dialect: sql.Dialect) -> sql.Where 
     parts = [writer.top_level(part, filter.kind) for part in sql_parts(filter)]
     parts.append(writer.kind(filter))
     if filter.since_us is not None or filter.until_us is not None:
-        until_us = None if filter.until_us is None else filter.until_us - 1
+        if filter.until_us is None:
+            until_us = None
+        else:
+            until_us = filter.until_us - 1
         parts.append(writer.write(Between("started_at_us", filter.since_us, until_us)))
     return writer.where(parts)
 
@@ -448,8 +451,14 @@ class Writer:
         return f"({' AND '.join(bounds)})"
 
     def _weight(self, least: float | None, most: float | None) -> str:
-        first = 0 if least is None else weights.first_code(least)
-        last = None if most is None else weights.last_code(most)
+        if least is None:
+            first = 0
+        else:
+            first = weights.first_code(least)
+        if most is None:
+            last = None
+        else:
+            last = weights.last_code(most)
         if last is not None and last < first:
             return _NEVER
         return f"({self.bounds(f'coalesce({weights.COLUMN}, 0)', first, last)})"

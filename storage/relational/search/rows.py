@@ -312,8 +312,14 @@ async def _judge(session: Session, search: Expression, records: Sequence[Record]
     judged: list[bool] = []
     for some in parts:
         seqs = [record.seq for record in some]
-        payloads = await session.payloads(seqs) if has_payloads else {}
-        tools = await _tools_of(session, seqs) if has_tools else {}
+        if has_payloads:
+            payloads = await session.payloads(seqs)
+        else:
+            payloads = {}
+        if has_tools:
+            tools = await _tools_of(session, seqs)
+        else:
+            tools = {}
         subjects = [
             Subject(record, payloads.get(record.seq), tools.get(record.seq, ())) for record in some
         ]

@@ -96,7 +96,10 @@ def expression_need(expression: Expression) -> Need:
 
 def phrase_need(phrase: Phrase) -> Need:
     """Return the terms of a text with a phrase; for a long phrase enough to rule out most texts."""
-    whole = phrase.words[:-1] if phrase.is_prefix else phrase.words
+    if phrase.is_prefix:
+        whole = phrase.words[:-1]
+    else:
+        whole = phrase.words
     pairs = (
         (first, second)
         for first, second in pairwise(whole)

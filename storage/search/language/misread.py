@@ -138,8 +138,14 @@ def _check_pair(first: Term, second: Value, behind: str) -> None:
 def _refuse_sign(value: Value, name: str, sign: str, rest: str) -> NoReturn:
     if sign in ("~", "=~", "!~", "^"):
         _refuse_regex(value, name)
-    negation = "-" if sign[0] == "!" or sign == "<>" else ""
-    compared = sign if sign in ("<", ">", "<=", ">=") else ""
+    if sign[0] == "!" or sign == "<>":
+        negation = "-"
+    else:
+        negation = ""
+    if sign in ("<", ">", "<=", ">="):
+        compared = sign
+    else:
+        compared = ""
     _refuse(
         value, "a word is followed by a colon and its value", f"{negation}{name}:{compared}{rest}"
     )

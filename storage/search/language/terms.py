@@ -237,13 +237,19 @@ def _name(value: Value, word: Word) -> Expression:
             limit = f'{meant}, or query={word.name}:"{text}" for this one'
             raise BadValue(text, limit, reason, value.position, value.length, expected=(meant,))
     else:
-        text = value.text.lower() if word.is_lower else value.text
+        if word.is_lower:
+            text = value.text.lower()
+        else:
+            text = value.text
     return Is(word.field, (text,))
 
 
 def _part(value: Value, word: Word) -> Expression:
     """Parse a substring; a pattern, or a text after `=`, must match the whole value."""
-    parts = value.parts if value.is_pattern else ("", *value.parts, "")
+    if value.is_pattern:
+        parts = value.parts
+    else:
+        parts = ("", *value.parts, "")
     if value.parts[0].startswith("=") and not value.is_literal:
         parts = (value.parts[0][1:], *value.parts[1:])
     if word.field != "path":

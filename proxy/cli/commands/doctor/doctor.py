@@ -201,7 +201,10 @@ def check_ring_space(settings: Settings) -> Iterator[Finding]:
     directory = settings.ring.directory or str(SHARED_MEMORY)
     need = (settings.ring.bytes + RING_OVERHEAD_BYTES) * max(settings.proxy.workers, 1)
     lesser: State = "fail" if settings.ring.directory else "warn"
-    fix = _ROOM if settings.ring.directory else f"{_ROOM}; {_ANONYMOUS}"
+    if settings.ring.directory:
+        fix = _ROOM
+    else:
+        fix = f"{_ROOM}; {_ANONYMOUS}"
 
     try:
         space = os.statvfs(directory)

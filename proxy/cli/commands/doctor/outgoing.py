@@ -35,7 +35,10 @@ def check_outgoing_calls(settings: Settings) -> Iterator[Finding]:
     that trusts it. The request is on record, too.
     """
     directory = Path(settings.data_dir)
-    proxy = proxy_of(directory) if is_in_use(directory) else ""
+    if is_in_use(directory):
+        proxy = proxy_of(directory)
+    else:
+        proxy = ""
     if not settings.egress.listen and not proxy:
         yield Finding("ok", NAME, "are not recorded: [egress] listen is empty")
         return

@@ -164,7 +164,10 @@ def _write(
         expected = None
     progress = Progress(expected if limit is None or expected is None else min(limit, expected))
 
-    found = _pieces if limit is per_request is None else partial(_newest, limit, per_request)
+    if limit is per_request is None:
+        found = _pieces
+    else:
+        found = partial(_newest, limit, per_request)
     try:
         with closing(found(client, parameters, progress, begin)) as pieces:
             write_out(pieces, output)

@@ -88,7 +88,10 @@ class _Call:
     def _end(self, lines: bytes) -> None:
         status = status_in(lines)
         if status is not None:
-            said = b"" if status.message is None else status.message
+            if status.message is None:
+                said = b""
+            else:
+                said = status.message
             text = f"reflection ended: {status_name(status.code)} {said.decode(errors='replace')}".rstrip()
             raise (_Unimplemented if status.code == _UNIMPLEMENTED else CommandError)(text)
 

@@ -157,7 +157,10 @@ def prepare(plan: Plan, judge: Judge) -> int:
         if not plan.refusal(recorded):
             missing.update(_outgoing(plan, recorded, plan.given).missing)
             payload = recorded.payload
-            body = None if payload is None else payload.response_body
+            if payload is None:
+                body = None
+            else:
+                body = payload.response_body
             bodiless += body is not None and describe_loss(body) != ""
             for name in [*unused]:
                 only = Given({}, {name: plan.given.edits[name]})

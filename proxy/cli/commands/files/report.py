@@ -159,7 +159,10 @@ def lines_of(endpoint: Endpoint) -> Iterator[str]:
     """Return the changes of an endpoint, one per line: number of answers, change, example."""
     for change in endpoint.changes:
         many = f"{change.times:,} of {endpoint.sent:,}"
-        joint = " " if change.part in ("status", "failed") else ": "
+        if change.part in ("status", "failed"):
+            joint = " "
+        else:
+            joint = ": "
         yield f"{many}{joint}{change.text}  (example: {change.example})"
     if endpoint.more:
         yield f"… {endpoint.more:,} more"
@@ -233,7 +236,10 @@ def _words(part: str, change: Json) -> str:
     if part == "status":
         return f"answer {now} instead of {was}"
 
-    place = "the body" if path in (".", "all of it") else path
+    if path in (".", "all of it"):
+        place = "the body"
+    else:
+        place = path
     place = _NOUNS.get(part.rpartition("_")[2], "") + place
     if kind == "removed":
         return f"{place} is gone"

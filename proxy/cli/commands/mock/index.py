@@ -75,7 +75,10 @@ class Index:
 
     def _endpoint(self, method: str | None, path: str | None, operation: str | None) -> _Key:
         given = self._templates.get(method or "")
-        template = None if given is None else given.find(path or "")
+        if given is None:
+            template = None
+        else:
+            template = given.find(path or "")
         return method, template or template_of(path or ""), operation
 
     def find(self, asked: Asked) -> Found | Miss:

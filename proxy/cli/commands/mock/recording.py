@@ -99,7 +99,10 @@ def _lacks_body(record: Record, payload: Payload) -> bool:
 def unconditional(recorded: Recorded) -> Recorded:
     """Undo a browser's conditional request: its archive has the cached content under status 304."""
     _, record, payload = recorded
-    body = None if payload is None else payload.response_body
+    if payload is None:
+        body = None
+    else:
+        body = payload.response_body
     if record.status != _NOT_MODIFIED or body is None or not body.head:
         return recorded
     return recorded._replace(record=msgspec.structs.replace(record, status=_OK))

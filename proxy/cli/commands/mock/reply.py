@@ -57,14 +57,20 @@ def recorded_reply(recorded: Recorded) -> Reply:
     assert record.status is not None
     line, fields = split_head(payload.response_head, exact_text)
     body = payload.response_body
-    content = b"" if body is None else sent_windows(body)[0]
+    if body is None:
+        content = b""
+    else:
+        content = sent_windows(body)[0]
     codings = ", ".join(value for name, value in fields if name.lower() == _CODING)
     left_out = CONNECTION_FIELDS
     if record.method != "HEAD" and not _is_coded(body, codings):
         left_out |= {_CODING}
     lengths = [value for name, value in fields if name.lower() == _LENGTH and value.isdigit()]
     is_bare = record.method == "HEAD" or record.status == _NOT_MODIFIED
-    length = int(lengths[0]) if lengths and is_bare else None
+    if lengths and is_bare:
+        length = int(lengths[0])
+    else:
+        length = None
     parts = (line or "").split(" ", _REASON_AT)
     if len(parts) > _REASON_AT and parts[1] == str(record.status):
         reason = parts[_REASON_AT]

@@ -42,7 +42,10 @@ def executable_of(name: str, environ: Mapping[str, str]) -> str:
     if found := shutil.which(name, path=path):
         return found
 
-    directories = [""] if os.sep in name else path.split(os.pathsep)
+    if os.sep in name:
+        directories = [""]
+    else:
+        directories = path.split(os.pathsep)
     if any(os.path.exists(os.path.join(directory, name)) for directory in directories):
         text = f"{name}: the file cannot be executed; chmod +x makes it a program"
         raise CommandError(text, NOT_EXECUTABLE)

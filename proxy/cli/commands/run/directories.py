@@ -49,7 +49,10 @@ def last_directory(data_dir: str | None, environ: Mapping[str, str]) -> Path:
     runs = {place: read_state(place).get(LAST_RUN) for place in _directories(data_dir, environ)}
     ended = {place: str(run["until"]) for place, run in runs.items() if run}
     if not ended:
-        where = f"with {data_dir}" if data_dir else "in this project"
+        if data_dir:
+            where = f"with {data_dir}"
+        else:
+            where = "in this project"
         raise CommandError(f"no run has ended yet {where}")
 
     return max(ended, key=lambda place: ended[place])

@@ -106,7 +106,10 @@ def plan(places: Places, given: Mapping[str, str], wanted: Mapping[str, str]) ->
 
     further = {name: VARIABLES.get(name, {variable_of(name): ""}) for name in wanted}
     for name, suffixes in {**further, **places}.items():
-        own = {} if name in wanted else _addresses(suffixes, given, made.left)
+        if name in wanted:
+            own = {}
+        else:
+            own = _addresses(suffixes, given, made.left)
         # If some places of a provider have an address, the others follow the first of them.
         first = wanted.get(name) or next(iter(own.values()), _default(name, suffixes))
         for place, suffix in suffixes.items():
@@ -182,6 +185,9 @@ def _route_to(routes: list[Route], name: str, upstream: str) -> Route:
     for route in own:
         if route.upstream == upstream:
             return route
-    full_name = f"{name}{_FURTHER}{len(own) + 1}" if own else name
+    if own:
+        full_name = f"{name}{_FURTHER}{len(own) + 1}"
+    else:
+        full_name = name
     routes.append(Route(full_name, f"/{full_name}", upstream))
     return routes[-1]

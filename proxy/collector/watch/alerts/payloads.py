@@ -121,7 +121,10 @@ def _filled(notice: Notice) -> bytes:
     """Return the body that the settings of the alert define, filled in for a notice."""
     alert = notice.alert
     message = notice.message
-    number = "null" if message.value is None else f"{message.value:.15g}"
+    if message.value is None:
+        number = "null"
+    else:
+        number = f"{message.value:.15g}"
     fields = {
         "id": message.id,
         "alert": alert.name,

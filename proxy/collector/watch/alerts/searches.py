@@ -39,7 +39,10 @@ def search_of(alert: AlertSettings, names: tuple[str | None, ...]) -> str:
 def _term(name: str, value: str) -> str:
     word = word_of(name)
     # Without the sign, a part of the text would do.
-    sign = "=" if word is not None and word.kind == "part" else ""
+    if word is not None and word.kind == "part":
+        sign = "="
+    else:
+        sign = ""
     if not _PLAIN.fullmatch(value):
         value = '"' + re.sub(r'["\\]', r"\\\g<0>", value) + '"'
     return f"{name}:{sign}{value}"

@@ -200,7 +200,10 @@ class State(msgspec.Struct):
         self.sequence += 1
         id = message_id(self.seed, alert.name, group, self.sequence)
         # A message that it is over is about all requests since the window in which it began.
-        end_us = now_us if status == "firing" else firing.since_us
+        if status == "firing":
+            end_us = now_us
+        else:
+            end_us = firing.since_us
         message = Message(id, alert.name, group, status, value, firing.since_us, now_us)
         message.search = firing.search
         message.sampled = firing.sampled

@@ -90,7 +90,10 @@ class AssignmentRedactor(ValueRedactor):
 def _table(text: bytes, start: int) -> Value:
     start = line_end(text, start)
     following = _NEXT_TABLE.search(text, start)
-    stop = len(text) if following is None else following.start()
+    if following is None:
+        stop = len(text)
+    else:
+        stop = following.start()
     return start, stop, b"" if text[start:stop].strip() in (b"", _IN_TABLE.strip()) else _IN_TABLE
 
 

@@ -48,7 +48,10 @@ def redact_encoded_events(
 
     # The bytes before it are the rest of a message and may be base64 without its beginning.
     begins = FIRST_HEADER.search(tail)
-    tail = b"" if begins is None else tail[begins.start() :]
+    if begins is None:
+        tail = b""
+    else:
+        tail = tail[begins.start() :]
     head, head_lines, is_cut = _read(head, hits)
     tail, tail_lines, _ = _read(tail, hits)
     # An empty line comes first, so that a whole line at the start of a tail is not taken for the

@@ -111,7 +111,10 @@ def _edits(rows: _Rows, secret: dict[int, str], text: bytes, start: int, stop: i
         if column in secret:
             value = found[1].strip()
             if value.lower() not in KEPT and value.strip(b'"') not in (b"", MARK):
-                replacement = _QUOTED_MARK if value.startswith(b'"') else MARK
+                if value.startswith(b'"'):
+                    replacement = _QUOTED_MARK
+                else:
+                    replacement = MARK
                 edits.append(Edit(*found.span(1), replacement, secret[column]))
 
     return edits

@@ -40,7 +40,10 @@ class Naming:
 
         A name consists of `part`, and may have single blanks between words if `has_blanks`.
         """
-        rest = b"(?:%b| (?=%b))" % (part, part) if has_blanks else part
+        if has_blanks:
+            rest = b"(?:%b| (?=%b))" % (part, part)
+        else:
+            rest = part
         self._before: Final = re.compile(
             rb"(?im)%b((?:%b)*)\Z" % (before, b"%b| " % part if has_blanks else part)
         )

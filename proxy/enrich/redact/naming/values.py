@@ -267,7 +267,10 @@ def _signature_end(text: bytes, begin: int, start: int) -> int:
     low = max(0, begin - _THOUGHT_BYTES)
     if value[1] is None and _BEFORE_SIGNATURE.search(text, max(0, begin - 160), begin) is None:
         thought = max(text.rfind(sign, low, begin) for sign in _THOUGHT_BEGINS)
-        found = None if thought < 0 else _THOUGHT.match(text, thought, begin)
+        if thought < 0:
+            found = None
+        else:
+            found = _THOUGHT.match(text, thought, begin)
         if found is None or found.end() != begin:
             return -1
 

@@ -108,7 +108,10 @@ def secrets_in(text: bytes, disabled: Collection[str] = ()) -> Iterator[Edit]:
         start = candidate.start()
         position = start + 1
         found = _EXACT.match(text, start)
-        span = None if found is None else secret_in(text, found)
+        if found is None:
+            span = None
+        else:
+            span = secret_in(text, found)
         if found is None or span is None or id_of(found) in disabled:
             continue
 

@@ -105,7 +105,10 @@ def _character(found: re.Match[bytes]) -> bytes:
 
 
 def _referred(found: re.Match[bytes]) -> bytes:
-    number = int(found[1], 16) if found[2] is None else int(found[2])
+    if found[2] is None:
+        number = int(found[1], 16)
+    else:
+        number = int(found[2])
     if number < 0x80:
         return bytes((number,))
     return b" "

@@ -59,7 +59,10 @@ class View:
             self._shorter.append(shorter)
             kept = stop
 
-        self.text = b"".join((*pieces, text[kept:])) if pieces else sent
+        if pieces:
+            self.text = b"".join((*pieces, text[kept:]))
+        else:
+            self.text = sent
 
     def place(self, at: int) -> int:
         """Return the position in the original text for a position in the view."""

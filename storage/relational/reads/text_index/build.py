@@ -152,7 +152,10 @@ class TextIndexer:
         if is_newest and is_all and sum(map(text_bytes, rows)) < CELL_BYTES * 3 // 4:
             return None  # Wait for more rows: the cell would be small.
 
-        covered_rows = gap if is_all else Range(gap.first, rows[-1][0])
+        if is_all:
+            covered_rows = gap
+        else:
+            covered_rows = Range(gap.first, rows[-1][0])
         cell = await cell_of_rows(session, rows, covered_rows)
         self._last_cell_rows = len(rows)
         return _Made(cell, len(rows), (await session.state()).erasures)

@@ -72,6 +72,9 @@ class CellMaking:
 
 
 def _log_failure(running: asyncio.Future[None]) -> None:
-    error = None if running.cancelled() else running.exception()
+    if running.cancelled():
+        error = None
+    else:
+        error = running.exception()
     if error is not None:
         log.error("the words of a batch cannot be indexed: %r", error, exc_info=error)

@@ -30,7 +30,10 @@ async def first_rows(
         The rows, and whether the gap has no others.
     """
     selected = await session.rows_by_seq(Filter(kind="all"))
-    where = None if selected is None else await selected.within(gap)
+    if selected is None:
+        where = None
+    else:
+        where = await selected.within(gap)
     assert selected is not None, "bug: all rows can be selected"
     assert where is not None, "bug: all rows can be selected without a budget"
     sql = (

@@ -71,7 +71,10 @@ class Slices:
             if self._has_windows:
                 self._slices = windows(batch, possible, self._order, self._pace)
             else:
-                ordered = possible if self._order == "asc" else possible[::-1]
+                if self._order == "asc":
+                    ordered = possible
+                else:
+                    ordered = possible[::-1]
                 self._slices = joint_slices(ordered, self._order, self._pace)
 
     def expect(self, rows: int) -> None:
