@@ -1,4 +1,4 @@
-"""Rollups of one batch: counts per combination of dimensions, and the limits on values with
+"""Rollups of some records: counts per combination of dimensions, and the limits on values with
 separate counts.
 
 Strategy: there is a row per combination and hour, and one per combination and day, so that long
@@ -321,7 +321,7 @@ class ValueLimits:
 
 
 class Rollups:
-    """The counts of one batch, or of the records that one statement removes."""
+    """The counts of records that are added to the tables, or subtracted, in one transaction."""
 
     def __init__(self) -> None:
         self._sums: dict[Counted, dict[NameTexts, Measured]] = {}

@@ -98,7 +98,7 @@ def counts_calls(filter: Filter) -> bool:
 
 
 class UsageSums:
-    """The LLM calls of one batch, or of the records that one statement removes."""
+    """The LLM calls that are added to the table, or subtracted, in one transaction."""
 
     def __init__(self) -> None:
         self._sums: dict[Key, Measures] = {}

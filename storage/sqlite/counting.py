@@ -29,20 +29,22 @@ async def count_rows(session: SqliteUpkeep) -> bool:
     """Count the next rows, up to `MAX_UNCOUNTED`, in a transaction; return True if more are left."""
     counted = counter(session.connection, "counted_through")
     last_seq = (await session.state()).last_seq
-    known = session.take_uncounted()
+    known = session.uncounted
     if known is not None and (known.after_seq, known.through_seq) == (counted, last_seq):
         await session.rollups.merge(session, known.sums, session.limits)
         await session.rollups.merge_usage(session, known.usage, session.usage_limits, 0)
-        await session.fetch(_COUNT, (last_seq,))
-        return False
+        through = last_seq
+    else:
+        through = min(counted + MAX_UNCOUNTED, last_seq)
+        await count(
+            session, await rows_within(session, Range(counted + 1, through), COLUMNS), sign=1
+        )
 
-    part = Range(counted + 1, min(counted + MAX_UNCOUNTED, last_seq))
-    rows = await rows_within(session, part, COLUMNS)
-    if rows:
-        await count(session, rows, sign=1)
-    if part.last > counted:
-        await session.fetch(_COUNT, (part.last,))
-    return part.last < last_seq
+    await session.fetch(_COUNT, (through,))
+    if through < last_seq:
+        return True
+    session.note_counted(last_seq)
+    return False
 
 
 def has_uncounted(connection: sqlite3.Connection) -> bool:

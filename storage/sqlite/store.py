@@ -89,7 +89,7 @@ class SqliteStorage(RelationalStorage[SqliteUpkeep]):
         max_bytes: int,
         reserve: Reserve,
         batches: BatchStore,
-        uncounted: int,
+        is_read_only: bool,
     ) -> None:
         super().__init__(
             "memory" if path is None else "sqlite", str(path or "memory:"), schema_version
@@ -112,8 +112,7 @@ class SqliteStorage(RelationalStorage[SqliteUpkeep]):
         self._names = Names()
         self._known_counts = KnownCounts()
         self._slices = 0
-        self._uncounted = uncounted
-        """Rows that the rollups do not count yet; the most there may be, until they are counted."""
+        self._is_read_only = is_read_only
         self._counting_warning = ""
 
     @classmethod
@@ -181,34 +180,30 @@ class SqliteStorage(RelationalStorage[SqliteUpkeep]):
             max_bytes,
             reserve,
             batches,
-            0 if is_read_only else MAX_UNCOUNTED,
+            is_read_only,
         )
 
     async def commit(self, batch: Batch) -> int:
         def store(connection: sqlite3.Connection) -> int:
             self._reserve.check(connection)
             try:
-                last_seq = self._batches.store(batch)
+                return self._batches.store(batch)
             except sqlite3.OperationalError as error:
                 if is_without_room(error):
                     self._reserve.make_room(connection)
                 raise
 
-            self._uncounted += len(batch.entries)
-            return last_seq
-
         last_seq = await self._change(store)
-        if self._uncounted >= MAX_UNCOUNTED:
-            await self._count_soon()
+        await self._count_from(MAX_UNCOUNTED)
         return last_seq
 
     async def read(self, query: Query[T]) -> T:
         if isinstance(query, _FIGURES):
-            await self._count_soon()
+            await self._count_from(1)
         return await super().read(query)
 
     async def info(self) -> StorageInfo:
-        await self._count_soon()
+        await self._count_from(1)
         return await super().info()
 
     async def positions(self, instance: str) -> dict[bytes, Position]:
@@ -264,7 +259,7 @@ class SqliteStorage(RelationalStorage[SqliteUpkeep]):
         return erased
 
     async def close(self) -> None:
-        await self._count_soon()
+        await self._count_from(1)
         for connection in (*self._readers, self._upkeep, self._writer):
             await connection.finish()
 
@@ -353,9 +348,13 @@ class SqliteStorage(RelationalStorage[SqliteUpkeep]):
             self._reserve.make_room(connection)
         return done
 
-    async def _count_soon(self) -> None:
-        """Count the newest rows, or warn that figures are without them: rows are stored in any case."""
-        if not self._uncounted:
+    async def _count_from(self, rows: int) -> None:
+        """Have the rollups count the newest rows, if there may be at least `rows` of them.
+
+        Where it fails, the store warns that figures are without these rows.
+        """
+        known = self._batches.uncounted
+        if self._is_read_only or (known is not None and known.rows < rows):
             return
         try:
             await self._change(self._count)
@@ -365,9 +364,8 @@ class SqliteStorage(RelationalStorage[SqliteUpkeep]):
 
     def _count(self, connection: sqlite3.Connection) -> None:
         """Have the rollups count all rows, in transactions of their own."""
-        while self._uncounted and self._transact(count_rows, connection):
+        while self._transact(count_rows, connection):
             pass
-        self._uncounted = 0
 
     def _remove(
         self, work: Callable[[SqliteUpkeep], Awaitable[T]], connection: sqlite3.Connection

@@ -79,11 +79,14 @@ class SqliteUpkeep(SqliteSession):
     def usage_limits(self) -> ValueLimits:
         return self._batches.usage_limits
 
-    def take_uncounted(self) -> Uncounted | None:
-        """Hand over the sums of the rows that this process has stored since it last did so."""
-        uncounted = self._batches.uncounted
-        self._batches.uncounted = None
-        return uncounted
+    @property
+    def uncounted(self) -> Uncounted | None:
+        """The rows stored since rows were last counted; None if only the store can tell."""
+        return self._batches.uncounted
+
+    def note_counted(self, last_seq: int) -> None:
+        """Note that the rollups count all rows, up to the last one."""
+        self._batches.uncounted = Uncounted(last_seq)
 
     async def used_bytes(self) -> int:
         return int(self.connection.execute(_USED).fetchone()[0])

@@ -65,6 +65,10 @@ class Uncounted:
         self.sums = Rollups()
         self.usage = UsageSums()
 
+    @property
+    def rows(self) -> int:
+        return self.through_seq - self.after_seq
+
     def add(
         self, records: list[Record], combinations: list[Combination], dictionary: Dictionary
     ) -> None:
@@ -88,7 +92,7 @@ class BatchStore:
         """Values that the rollups count separately, as far as known."""
         self.usage_limits = limits()
         self.uncounted: Uncounted | None = None
-        """The rows that this process has stored since rows were last counted."""
+        """The rows stored since rows were last counted; None if only the store can tell."""
         self._folded_until = 0
 
     def store(self, batch: Batch) -> int:
@@ -112,10 +116,11 @@ class BatchStore:
             self.forget()
             raise
 
-        if self.uncounted is None or self.uncounted.through_seq != last_seq:
-            self.uncounted = Uncounted(last_seq)
         records = [entry.record for entry in batch.entries]
-        self.uncounted.add(records, combinations, self._dictionary)
+        if self.uncounted is not None and self.uncounted.through_seq == last_seq:
+            self.uncounted.add(records, combinations, self._dictionary)
+        else:
+            self.uncounted = None
 
         for record in records:
             last_seq += 1

@@ -80,6 +80,15 @@ async def test_what_a_killed_process_left_is_counted_once(
     assert in_rollups(path) == 6
 
 
+async def test_a_batch_without_records_hides_no_row_that_a_killed_process_left(
+    counted: SqliteStorage, path: Path
+) -> None:
+    await commit(counted, 3)
+    async with await SqliteStorage.open(path) as other:
+        await other.commit(make_batch(offset=64))
+        assert await summary(other) == (4, 1)
+
+
 async def test_more_rows_than_are_counted_at_once_are_counted_after_a_kill(
     counted: SqliteStorage, path: Path
 ) -> None:
