@@ -108,12 +108,13 @@ async def stats(session: Session, query: StatsQuery) -> Stats:
     filter = state.visible(Filter(scope=query.filter.scope, kind="all"))
     hours = time_ranges.hours_inside(filter.since_us, None)
     is_countable = rollup_sql.can_count(filter, state.capped_dimensions)
-    counts = merged(_STATS, ())
-    for some in (filter, replace(filter, kind="exchange")):
-        if is_countable:
-            counts = merged(_STATS, (counts, await count_values(session, some, hours, _STATS)))
-        else:
-            await count_rows(session, [some], counts)
+    if is_countable:
+        exchanges = replace(filter, kind="exchange")
+        records = await count_values(session, filter, hours, _STATS)
+        counts = merged(_STATS, (records, await count_values(session, exchanges, hours, _STATS)))
+    else:
+        counts = merged(_STATS, ())
+        await count_rows(session, [filter], counts, per_exchange=2)
 
     ids = {value for name in _STATS[1:] for value in counts[name] if value != OTHER}
     text = await session.text_of(ids)
@@ -155,16 +156,18 @@ def countable(filter: Filter, capped_dimensions: int, names: Sequence[str]) -> S
     ]
 
 
-async def count_rows(session: Session, filters: Sequence[Filter], counts: Counts) -> bool:
-    """Add the values of each facet in `counts` among the rows of filters; return False if the time
-    budget left some out.
+async def count_rows(
+    session: Session, filters: Sequence[Filter], counts: Counts, *, per_exchange: int = 1
+) -> bool:
+    """Add the values of each facet in `counts` among the rows of filters, where an exchange counts
+    `per_exchange` times; return False if the time budget left some out.
     """
     sums = Sums(session, tuple(FACETS[name] for name in counts), _RECORDS)
     is_whole = await sums.add_rows(filters)
     for values, by_step in sums.found.items():
-        records = sum(by_step[0].sums)
+        exchanges, events = by_step[0].sums
         for name, value in zip(counts, values, strict=True):
-            add_count(counts[name], value, records)
+            add_count(counts[name], value, per_exchange * exchanges + events)
     return is_whole
 
 

@@ -236,11 +236,10 @@ def _name(value: Value, word: Word) -> Expression:
             )
             limit = f'{meant}, or query={word.name}:"{text}" for this one'
             raise BadValue(text, limit, reason, value.position, value.length, expected=(meant,))
+    elif word.is_lower:
+        text = value.text.lower()
     else:
-        if word.is_lower:
-            text = value.text.lower()
-        else:
-            text = value.text
+        text = value.text
     return Is(word.field, (text,))
 
 
