@@ -275,43 +275,58 @@ def _build(
     sources.subscribe(on_found=drain.on_found)
     sources.subscribe(on_found=keys.announce)
     alerting = make_alerting(settings, data.instance, storage)
-    certificates = certificates_of(settings)
-    if settings.proxy.data_port:
-        ring_bytes = settings.ring.bytes
-    else:
-        ring_bytes = 0
-    parts = [
-        Part("workers", None, lambda: families.worker_families(sources.counters())),
-        Part("rings", None, lambda: families.ring_families(sources, ring_bytes)),
-        Part(
-            "store",
-            None,
-            lambda: families.store_families(writer, retention, size_cap, state.spool),
-        ),
-        Part("watch", readiness.run, lambda: families.process_families(sources, workers, places)),
-        Part("export", None, lambda: families.otel_families(export.exporters)),
-        Part("keys", keys.run),
-        Part("endpoints", endpoints.run),
-        Part("text index", text_indexing.run, lambda: families.text_index_families(text_indexing)),
-        Part("replicas", replicas.run, lambda: families.replica_families(replicas.seen)),
-        Part("alerts", alerting.run, alerting.families),
-        Part("garbage", partial(garbage.collect_rarely, garbage.COLLECTOR.rest)),
-        Part("memory", malloc.trim_regularly),
-        Part("certificates", None, certificates.families),
-        Part("processes", None, lambda: usage_families(workers.process_ids())),
-        Part("builder", None, lambda: eviction_families(*builder.call_evictions)),
-    ]
-    if access_log is not None:
-        parts.append(Part("access log", None, partial(families.access_log_families, access_log)))
-    for part in parts:
-        metrics.watch(part.collect)
     plane = ControlPlane(
         storage=storage, writer=writer, events=events, committed=committed, drain=drain, sources=sources, status=status,
         running=Running(sources, builder), workers=workers, readiness=readiness, metrics=metrics, tail=tail,
         retention=retention, size_cap=size_cap, keys=keys, builder=builder,
         endpoints=endpoints, export=export, fanout=state.fanout, access_log=access_log, alerting=alerting,
     )  # fmt: skip
+    parts = [
+        *_parts_of(plane, state, places, settings),
+        Part("text index", text_indexing.run, lambda: families.text_index_families(text_indexing)),
+        Part("replicas", replicas.run, lambda: families.replica_families(replicas.seen)),
+    ]
+    for part in parts:
+        metrics.watch(part.collect)
     return plane, parts
+
+
+def _parts_of(
+    plane: ControlPlane, state: StartState, places: WatchedPaths, settings: Settings
+) -> list[Part]:
+    """List parts of a control plane that no other waits for, with their tasks and their metrics."""
+    sources = plane.sources
+    workers = plane.workers
+    store = plane.writer, plane.retention, plane.size_cap, state.spool
+    certificates = certificates_of(settings)
+    if settings.proxy.data_port:
+        ring_bytes = settings.ring.bytes
+    else:
+        ring_bytes = 0
+
+    parts = [
+        Part("workers", None, lambda: families.worker_families(sources.counters())),
+        Part("rings", None, lambda: families.ring_families(sources, ring_bytes)),
+        Part("store", None, lambda: families.store_families(*store)),
+        Part(
+            "watch",
+            plane.readiness.run,
+            lambda: families.process_families(sources, workers, places),
+        ),
+        Part("export", None, lambda: families.otel_families(plane.export.exporters)),
+        Part("keys", plane.keys.run),
+        Part("endpoints", plane.endpoints.run),
+        Part("alerts", plane.alerting.run, plane.alerting.families),
+        Part("garbage", partial(garbage.collect_rarely, garbage.COLLECTOR.rest)),
+        Part("memory", malloc.trim_regularly),
+        Part("certificates", None, certificates.families),
+        Part("processes", None, lambda: usage_families(workers.process_ids())),
+        Part("builder", None, lambda: eviction_families(*plane.builder.call_evictions)),
+    ]
+    if plane.access_log is not None:
+        log_families = partial(families.access_log_families, plane.access_log)
+        parts.append(Part("access log", None, log_families))
+    return parts
 
 
 def _build_export(
