@@ -250,8 +250,8 @@ def _publish(path: Path, content: bytes) -> None:
 
 
 def _machine_roots() -> list[Path]:
-    """Return the file of the authorities that the machine trusts, in a list; an empty list if there
-    is no such file.
+    """Return the file of the authorities that the machine trusts, in a list, which is empty on a
+    machine without one.
     """
     usual = map(Path, (ssl.get_default_verify_paths().openssl_cafile, *_ROOTS))
     return [path for path in usual if path.is_file()][:1]

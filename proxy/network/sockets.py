@@ -1,5 +1,5 @@
-"""What the kernel knows of a connection: whether its peer lives, how much is unsent, what it sent
-last; and how much memory a connection takes whose peer does not read (P16).
+"""The kernel's view of a connection: whether its peer lives, the unsent bytes, and the last bytes of
+a lost peer; and the memory of a connection whose peer does not read (P16).
 
 The queries are for connections that stall or are lost, never on the path of a byte. An event loop
 does not report this: it sees a reset only while it reads, and asks for more data only after a third

@@ -194,7 +194,7 @@ def _read(
     given = model.Settings(**values)
 
     if not is_file_lost:  # else much would be missing that only could not be read
-        # A default stands there, which was not given: beside it, others may seem without effect.
+        # An unread setting has its default here, which can make other settings seem without effect.
         unread = {problem.partition(": ")[0] for problem in problems}
         tables = set(map(_table_of, unread))
         judged = check(_effective(given, environ))

@@ -22,12 +22,13 @@ MAX_NESTING: Final = 200
 
 
 def outline(text: bytes, levels: int) -> object:
-    """Return mappings as dicts by the texts of their keys, sequences as lists, scalars as texts;
-    what is deeper than `levels`, and an alias, is None. Of several documents the first is read.
+    """Return mappings as dicts by the texts of their keys, sequences as lists, scalars as texts.
+
+    Aliases, and values deeper than `levels`, are None. Only the first of several documents is read.
 
     Raises:
         ImportError: PyYAML, an extra, is not installed.
-        ValueError: it is no YAML, or nested too deeply.
+        ValueError: the text is not YAML, or nested too deeply.
     """
     import yaml
 

@@ -1,14 +1,16 @@
 """Endpoints, and whatever else records are grouped by: how many requests, what failed, bytes,
 latency and cost of each.
 
-Records are also grouped by a header, or by a place in JSON bodies: `by=header.x-tenant`,
-`by=body.user.id`. Rollups answer a filter that has only their dimensions. Else the newest records
-are added up, as many as the time budget of the store allows; `complete` and `seen` say whether and
-how many. With a range of time, `before=true` asks for the same of the period of that length before
-it, if the log reaches back so far, and `buckets` for the requests of each over time, except of
-headers and places in bodies, which take long to be read. `sort` says what is most first; what came
-to be slower, or to fail, is seen by the period before. By `tool`, calls of tools are counted
-instead: those of MCP, and those of which LLM calls tell.
+Records are also grouped by a header, or by a path in JSON bodies: `by=header.x-tenant`,
+`by=body.user.id`. Rollups answer a filter that has only their dimensions. Otherwise the newest
+records are added up within the time budget of the store; `seen` is their number, and `complete` is
+true if these were all.
+
+With a range of time, `before=true` adds the figures of the period of that length before it, if the
+log reaches back so far. `buckets` adds the requests of each group over time, except for headers and
+paths in bodies, which take long to read. `sort` is the figure with the largest first; groups that
+became slower, or fail more, are found by the period before. `by=tool` counts calls of tools
+instead: those of MCP, and those in LLM calls.
 """
 
 from collections.abc import Callable, Mapping

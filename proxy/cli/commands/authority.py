@@ -20,7 +20,7 @@ def authority_of(data_dir: Path, *, is_new: bool = False) -> "Authority":
     """Return the authority of a data directory, made where there is none, or in its place.
 
     Raises:
-        CommandError: it cannot be used, or there is no such directory.
+        CommandError: it cannot be used, or the directory does not exist.
     """
     directory = _directory_in(data_dir)
     with _errors_named():
@@ -39,12 +39,12 @@ def proxy_of(data_dir: Path) -> str:
 
 
 def variables_for(data_dir: Path, proxy: str, environ: Mapping[str, str]) -> dict[str, str]:
-    """Return what makes a program use the port of outgoing calls, if its URL is given, and trust
-    the authority beside those that it trusts so far.
+    """Return the variables that make a program use the port of outgoing calls, if its URL is given,
+    and trust the authority in addition to those that it trusts so far.
 
     Raises:
-        CommandError: the authority cannot be used, a file that `environ` names holds none, or there
-            is no such directory.
+        CommandError: the authority cannot be used, a file that `environ` names has no certificates,
+            or the directory does not exist.
     """
     directory = _directory_in(data_dir)
     with _errors_named():

@@ -111,7 +111,7 @@ def without_text_coding(body: DecodedBody) -> DecodedBody:
 
 
 def last_frame(body: DecodedBody, begins: bytes, *, is_text: bool = False) -> bytes | None:
-    """Return the content of the frame that ends a body; None if there is no such frame.
+    """Return the content of the frame that ends a body; None if the body ends without one.
 
     It is found in the tail, by `begins` (its flags and first length byte) and a matching length,
     since the chain of lengths may not reach there.

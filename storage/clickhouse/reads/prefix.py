@@ -58,9 +58,7 @@ class Prefix:
         """
 
     async def end(self) -> int:
-        """Return the last number of the prefix, at most that of the newest row; 0 if there are no
-        rows.
-        """
+        """Return the last number of the prefix, never beyond the newest row; 0 in an empty store."""
         if self._read_s is None or time.monotonic() - self._read_s >= FRESH_S:
             asked_s = time.monotonic()
             found = await at_once(lambda link: link.fetch_each(self._sql), self._links)

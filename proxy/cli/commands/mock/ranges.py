@@ -55,7 +55,7 @@ def _date(text: str) -> float | None:
 
 
 def span_of(asked: Fields, answered: Fields, size: int) -> Span | None:
-    """Return the requested bytes: an empty span if there are no such bytes, None for all."""
+    """Return the requested bytes: None for all, an empty span for bytes beyond the end."""
     found = _RANGE.fullmatch(asked.get("range", ""))
     if found is None or not _is_current(asked.get("if-range"), answered):
         return None
