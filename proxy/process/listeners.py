@@ -2,8 +2,8 @@
 
 They are opened once by the supervisor and inherited, so a child's death never closes a port. A
 service manager may hand them over instead (systemd socket activation, sd_listen_fds(3)): the first
-descriptor is the data port, the second the admin port, unless LISTEN_FDNAMES (`data`, `admin`) or
-the addresses in the settings identify them.
+descriptor is the data port, the second the admin port, the third the port of outgoing calls, unless
+LISTEN_FDNAMES (`data`, `admin`, `egress`) or the addresses in the settings identify them.
 The data port may be a Unix socket (unix(7)), which all workers share. Its file outlives a killed
 program: a socket file on which nothing answers is replaced, anything else stays. Standard library
 only.
@@ -18,7 +18,7 @@ from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from typing import Any, Final
 
-_PORTS: Final = ("data", "admin")
+_PORTS: Final = ("data", "admin", "egress")
 """Ports that a service manager may hand over, in the order of sockets without a name."""
 BACKLOG: Final = 4096
 """Capped by the kernel at net.core.somaxconn."""
@@ -77,14 +77,14 @@ def open_listeners(
         ListenError: a port is taken, not allowed, or the address is not on this machine.
     """
     with ExitStack() as undo:
-        addresses = {"data": settings["proxy"]["listen"], "admin": settings["admin"]["listen"]}
+        addresses = {
+            "data": settings["proxy"]["listen"],
+            "admin": settings["admin"]["listen"],
+            "egress": settings.get("egress", {}).get("listen"),
+        }
         inherited = _inherited(environ, addresses, undo)
         data = _data_listeners(settings["proxy"], inherited.get("data"), undo)
-        outgoing = settings.get("egress", {}).get("listen")
-        if outgoing:
-            egress = _reuse_port(outgoing, len(data), undo, "[egress] listen")
-        else:
-            egress = []
+        egress = _egress_listeners(addresses["egress"], inherited.get("egress"), len(data), undo)
         admin = inherited.get("admin") or _listen(settings["admin"]["listen"], "--admin-listen")
         undo.callback(admin.close)
         metrics, health = (
@@ -116,6 +116,20 @@ def _data_listeners(
     return _share(inherited or _listen_at(address, undo), count, undo)
 
 
+def _egress_listeners(
+    address: str | None, inherited: socket.socket | None, count: int, undo: ExitStack
+) -> list[socket.socket]:
+    if not address or not count:
+        if inherited is not None:
+            inherited.close()
+        return []
+
+    if inherited is None:
+        return _reuse_port(address, count, undo, "[egress] listen")
+
+    return _share(inherited, count, undo)
+
+
 def _listen_also(admin: Mapping[str, str], name: str, undo: ExitStack) -> socket.socket | None:
     address = admin.get(name)
     if not address:
@@ -126,7 +140,7 @@ def _listen_also(admin: Mapping[str, str], name: str, undo: ExitStack) -> socket
 
 
 def _inherited(
-    environ: Mapping[str, str], addresses: Mapping[str, str], undo: ExitStack
+    environ: Mapping[str, str], addresses: Mapping[str, str | None], undo: ExitStack
 ) -> dict[str, socket.socket]:
     """Return the sockets that a service manager hands over, by port.
 
@@ -151,8 +165,10 @@ def _inherited(
     for name, listener in zip(names, handed, strict=False):
         if name in found:
             raise ListenError(f"two sockets are handed over for the {name} port, expected one")
-        if name == "admin" and listener.family == socket.AF_UNIX:
-            raise ListenError("a Unix socket is handed over for the admin port, expected HOST:PORT")
+        if name in ("admin", "egress") and listener.family == socket.AF_UNIX:
+            raise ListenError(
+                f"a Unix socket is handed over for the {name} port, expected HOST:PORT"
+            )
         if name in _PORTS:
             found[name] = listener
         else:
@@ -164,7 +180,8 @@ def _adopted(fd: int) -> socket.socket:
     """Return the listening socket that systemd passed as the descriptor `fd`."""
     wrong = ListenError(
         f"descriptor {fd}, which LISTEN_FDS counts, is not a listening stream socket: the unit of "
-        "systemd needs ListenStream= for the data port, and perhaps one for the admin port"
+        "systemd needs ListenStream= for the data port, and perhaps for the admin port and the port "
+        "of outgoing calls"
     )
     try:
         listener = socket.socket(fileno=fd)
@@ -178,14 +195,15 @@ def _adopted(fd: int) -> socket.socket:
     return listener
 
 
-def _names_of(handed: list[socket.socket], addresses: Mapping[str, str]) -> list[str]:
+def _names_of(handed: list[socket.socket], addresses: Mapping[str, str | None]) -> list[str]:
     """Return the ports of sockets without a name: by an address in the settings, else by their
     order.
     """
     if len(handed) > len(_PORTS):
         raise ListenError(
-            f"{len(handed)} sockets are handed over, expected at most {len(_PORTS)}, data port and "
-            "admin port; FileDescriptorName=data and =admin in units of their own tell more apart"
+            f"{len(handed)} sockets are handed over, expected at most {len(_PORTS)}: data port, admin "
+            "port and port of outgoing calls; FileDescriptorName=data, =admin and =egress in units "
+            "of their own tell more apart"
         )
     known = {address: name for name, address in addresses.items()}
     named = [known.get(_address_of(listener), "") for listener in handed]

@@ -3,6 +3,7 @@ service manager.
 """
 
 import fcntl
+import json
 import os
 import socket
 import stat
@@ -279,9 +280,10 @@ def test_a_unix_socket_of_a_service_manager_stays_its_own(
         (["file"], "1", "", "is not a listening stream socket"),
         (["datagrams"], "1", "", "is not a listening stream socket"),
         (["bound"], "1", "admin", "is not a listening stream socket"),
-        (["listening"] * 3, "3", "", "3 sockets are handed over, expected at most 2"),
+        (["listening"] * 4, "4", "", "4 sockets are handed over, expected at most 3"),
         (["listening"] * 2, "2", "data:data", "two sockets are handed over for the data port"),
         (["listening", "unix"], "2", "", "a Unix socket is handed over for the admin port"),
+        (["unix"], "1", "egress", "a Unix socket is handed over for the egress port"),
     ],
 )
 def test_what_cannot_be_taken_over_is_told(
@@ -343,21 +345,33 @@ def test_an_address_of_the_settings_names_a_socket(
 
 
 ACTIVATED = """
-import os, sys
+import json, os
 from proxy.process.listeners import open_listeners
 
 os.environ["LISTEN_PID"] = os.environ["LISTEN_PID"].replace("self", str(os.getpid()))
-settings = {"proxy": {"listen": "127.0.0.1:0", "workers": 2, "data_port": True}, "admin": {"listen": "127.0.0.1:0"}}
+settings = {
+    "proxy": {"listen": "127.0.0.1:0", "workers": 2, "data_port": True},
+    "admin": {"listen": "127.0.0.1:0"},
+    "egress": {"listen": "127.0.0.1:0"},
+}
 listeners = open_listeners(settings)
-assert len({l.fileno() for l in listeners.data}) == 2, "each worker closes its own"
-print([l.getsockname()[1] for l in listeners.data], listeners.admin.getsockname()[1])
+for each in (listeners.data, listeners.egress):
+    assert len({listener.fileno() for listener in each}) == 2, "each worker closes its own"
+ports = {
+    "data": [listener.getsockname()[1] for listener in listeners.data],
+    "egress": [listener.getsockname()[1] for listener in listeners.egress],
+    "admin": listeners.admin.getsockname()[1],
+}
+print(json.dumps(ports))
 """
 
 
 def activated(
     pid: str, count: int, names: str | None, sockets: list[socket.socket]
-) -> tuple[list[int], int]:
-    """Start a process that was handed some sockets from descriptor 3 on; return the ports it uses."""
+) -> dict[str, Any]:
+    """Start a process that was handed some sockets from descriptor 3 on; return the ports it uses:
+    a list of those that its workers share.
+    """
     environ = {**os.environ, "LISTEN_PID": pid, "LISTEN_FDS": str(count)}
     if names is not None:
         environ["LISTEN_FDNAMES"] = names
@@ -378,14 +392,14 @@ def activated(
         timeout=PROGRAM_S,
         check=True,
     )
-    data, admin = ended.stdout.strip().rsplit(" ", 1)
-    return [int(port) for port in data.strip("[]").split(",")], int(admin)
+    ports: dict[str, Any] = json.loads(ended.stdout)
+    return ports
 
 
 @pytest.fixture
 def handed() -> Iterator[list[socket.socket]]:
-    """Two sockets of a service manager."""
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(2)]
+    """Three sockets of a service manager."""
+    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(3)]
     yield sockets
     for listener in sockets:
         listener.close()
@@ -393,28 +407,54 @@ def handed() -> Iterator[list[socket.socket]]:
 
 @pytest.mark.parametrize(
     ("names", "order"),
-    [(None, (0, 1)), ("admin:data", (1, 0)), ("data:admin", (0, 1)), ("a.socket:b.socket", (0, 1))],
+    [
+        (None, (0, 1, 2)),
+        ("admin:egress:data", (2, 0, 1)),
+        ("data:admin:egress", (0, 1, 2)),
+        ("a.socket:b.socket:c.socket", (0, 1, 2)),
+    ],
 )
 def test_socket_activation(
-    handed: list[socket.socket], names: str | None, order: tuple[int, int]
+    handed: list[socket.socket], names: str | None, order: tuple[int, int, int]
 ) -> None:
-    """Handed sockets are used instead of the settings, by order or by name; workers share the one
-    data socket.
+    """Handed sockets are used instead of the settings, by order or by name; workers share those of
+    data and of outgoing calls.
     """
     ports = [listener.getsockname()[1] for listener in handed]
-    data, admin = activated("self", 2, names, handed)
-    assert data == [ports[order[0]]] * 2
-    assert admin == ports[order[1]]
+    assert activated("self", 3, names, handed) == {
+        "data": [ports[order[0]]] * 2,
+        "admin": ports[order[1]],
+        "egress": [ports[order[2]]] * 2,
+    }
 
 
 def test_only_the_data_port_may_be_handed_over(handed: list[socket.socket]) -> None:
     """What is missing is opened as the settings say."""
-    data, admin = activated("self", 1, None, handed[:1])
-    assert data == [handed[0].getsockname()[1]] * 2
-    assert admin not in (listener.getsockname()[1] for listener in handed)
+    ports = activated("self", 1, None, handed[:1])
+    assert ports["data"] == [handed[0].getsockname()[1]] * 2
+    theirs = {listener.getsockname()[1] for listener in handed}
+    assert not theirs & {ports["admin"], *ports["egress"]}
 
 
 def test_sockets_of_another_process_are_not_ours(handed: list[socket.socket]) -> None:
     """LISTEN_PID names somebody else: the variables were inherited by accident."""
-    data, _ = activated("1", 2, None, handed)
-    assert not set(data) & {listener.getsockname()[1] for listener in handed}
+    ports = activated("1", 3, None, handed)
+    assert not set(ports["data"]) & {listener.getsockname()[1] for listener in handed}
+
+
+def test_a_socket_for_outgoing_calls_is_closed_where_they_are_off(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A client is refused, and does not wait for what nobody accepts."""
+    made = socket.create_server(("127.0.0.1", 0))
+    port = made.getsockname()[1]
+    os.dup2(made.fileno(), 200)
+    made.close()
+    monkeypatch.setattr("proxy.process.listeners.FIRST_INHERITED", 200)
+    environ = {"LISTEN_PID": str(os.getpid()), "LISTEN_FDS": "1", "LISTEN_FDNAMES": "egress"}
+    listeners = open_listeners(settings(), environ)
+    assert listeners.egress == []
+    with pytest.raises(ConnectionRefusedError):
+        connect(("127.0.0.1", port))
+    listeners.close_data()
+    listeners.admin.close()
