@@ -31,10 +31,10 @@ from tests.support.ports import free_port
 from tests.support.sidelog import Sidelog
 
 MAX_HOSTS: Final = 60_000
-_BODY: Final = b'{"items": ["%b"]}' % (b"a" * 1009)
+BODY: Final = b'{"items": ["%b"]}' % (b"a" * 1009)
 _ANSWER: Final = (
     b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%b"
-    % (len(_BODY), _BODY)
+    % (len(BODY), BODY)
 )
 _KEPT: Final = 2000
 """Requests on one kept connection."""
@@ -116,7 +116,7 @@ def ask(connection: ssl.SSLSocket, host: str, path: int) -> None:
     head = f"GET /items/{path} HTTP/1.1\r\nHost: {host}\r\nAccept: application/json\r\n\r\n"
     connection.sendall(head.encode())
     answer = b""
-    while b"\r\n\r\n" not in answer or not answer.endswith(_BODY):
+    while b"\r\n\r\n" not in answer or not answer.endswith(BODY):
         if not (data := connection.recv(65536)):
             raise RuntimeError(f"the connection ended behind {answer!r}")
         answer += data

@@ -3,9 +3,9 @@
 
 A sidelog with one worker and a store under its cap stands before the demo upstream. It gets the
 demo's visits (JSON, models, MCP sessions, event streams that are left or read to the end, gRPC,
-WebSockets), WebSocket sessions, pictures and uploads whose bytes are compared, a user who looks at
-lists, figures and searches, a live tail, and requests by HTTP/1.1 and HTTP/2 at a fixed rate whose
-time is taken from the moment they were due. Every ten seconds memory, descriptors and the store's
+WebSockets), WebSocket sessions, pictures, uploads and outgoing calls whose bytes are compared, a
+user who looks at lists, figures and searches, a live tail, and requests by HTTP/1.1 and HTTP/2 at a
+fixed rate whose time is taken from the moment they were due. Every ten seconds memory, descriptors and the store's
 size are sampled, and ids of answers are looked for in the store before its cap removes them. The
 rate is given, or a share of what was sustained before. Behind the steady part come reloads,
 restarts, and kills of the collector, while its ports are held as by systemd. Exit code 1 when
@@ -36,12 +36,11 @@ from typing import Any, Final
 import aiohttp
 import uvloop
 
-from bench.contents import kind_of
-from bench.file_upstream import PATH, PICTURE, digest_of, variant_of
 from bench.http2_load import Http2Load
 from bench.macro.machine import machine
 from bench.macro.measure import percentile, tree
 from bench.steady_load import Load, upstream_of
+from bench.transfers import Services, Transfers, services
 from examples import demo
 from tests.e2e.test_reload import reload
 from tests.e2e.test_restarts import activated
@@ -58,15 +57,8 @@ TIMED: Final = {"http1": 0.3, "http2": 0.25}
 """Of the rate; the rest are visits and messages of sockets."""
 VISITS: Final = 0.15
 """Visits for each exchange a second: each has some three requests."""
-FILES: Final = 0.05
-"""Pictures and uploads for each exchange a second: half of them each."""
-UPLOAD: Final = kind_of("multipart-60k")
-FILES_ROUTE: Final = f"""
-[[routes]]
-id = "files"
-path = "{PATH}/"
-upstream = "{{upstream}}"
-"""
+TRANSFERS: Final = 0.1
+"""Transfers for each exchange a second, of all kinds in turn."""
 FIRST_RATE: Final = 100.0
 FASTER: Final = 1.3
 STEP_S: Final = 15.0
@@ -194,10 +186,11 @@ class World:
     rate: float
     session: aiohttp.ClientSession
     loads: tuple[Load, Http2Load]
+    transfers: Transfers
     visited: int = 0
     sockets: int = 0
-    files: int = 0
-    """Pictures and uploads that passed unchanged."""
+    unchanged: Counter[str] = field(default_factory=Counter)
+    """Transfers whose bytes passed unchanged, by kind."""
     tailed: int = 0
     failures: Counter[str] = field(default_factory=Counter)
     is_disturbed: bool = False
@@ -213,7 +206,7 @@ class World:
 
     async def _visit(self, draw: random.Random) -> None:
         try:
-            await demo.make(self.sidelog.url, draw)
+            await demo.make(self.sidelog.url, draw, connector=self.session.connector)
             self.visited += 1
         except (aiohttp.ClientError, OSError) as error:
             self.failures[f"visit: {type(error).__name__}"] += 1
@@ -236,35 +229,22 @@ class World:
         except (aiohttp.ClientError, OSError) as error:
             self.failures[f"socket: {type(error).__name__}"] += 1
 
-    async def files_both_ways(self) -> None:
-        """Ask for a picture, then upload one, whenever one is due."""
+    async def transfer(self) -> None:
+        """Begin a transfer of the next kind whenever one is due."""
         async with asyncio.TaskGroup() as tasks:
-            for number in itertools.count():
-                await asyncio.sleep(1 / (FILES * self.rate))
-                transfer = self._upload if number % 2 else self._download
-                tasks.create_task(self._moved(transfer, number), name="file")
+            for number, kind in enumerate(itertools.cycle(self.transfers.kinds)):
+                await asyncio.sleep(1 / (TRANSFERS * self.rate))
+                tasks.create_task(self._transfer(kind, number), name="transfer")
 
-    async def _moved(self, transfer: Callable[[int], Awaitable[bool]], number: int) -> None:
+    async def _transfer(self, kind: Callable[[int], Awaitable[bool]], number: int) -> None:
+        name = kind.__name__
         try:
-            if await transfer(number):
-                self.files += 1
+            if await kind(number):
+                self.unchanged[name] += 1
             else:
-                self.failures[f"{transfer.__name__}: other bytes"] += 1
+                self.failures[f"{name}: other bytes"] += 1
         except (aiohttp.ClientError, OSError) as error:
-            self.failures[f"{transfer.__name__}: {type(error).__name__}"] += 1
-
-    async def _download(self, number: int) -> bool:
-        """Whether a picture arrives as the service sent it."""
-        async with self.session.get(f"{self.sidelog.url}{PATH}/{number}") as answer:
-            return await answer.read() == variant_of(PICTURE, number)
-
-    async def _upload(self, number: int) -> bool:
-        """Whether the service gets what is sent."""
-        body = variant_of(UPLOAD, number)
-        headers = {"Content-Type": UPLOAD.content_type}
-        url = f"{self.sidelog.url}{PATH}/{number}"
-        async with self.session.post(url, data=body, headers=headers) as answer:
-            return bool((await answer.json())["sha256"] == digest_of(body))
+            self.failures[f"{name}: {type(error).__name__}"] += 1
 
     async def look(self) -> None:
         """Read what a person's pages read."""
@@ -354,6 +334,7 @@ async def watch(samples: list[Sample], accounts: Accounts, began_s: float, world
 @contextlib.asynccontextmanager
 async def kept_busy(
     sidelog: Sidelog,
+    behind: Services,
     rate: float,
     *more: Callable[[World], Coroutine[Any, Any, None]],
     keeps_connections: bool = True,
@@ -371,12 +352,14 @@ async def kept_busy(
             Load(sidelog.port, TIMED["http1"] * rate),
             Http2Load(sidelog.port, TIMED["http2"] * rate),
         )
-        world = World(sidelog, rate, session, loads)
+        ours = sidelog.data_dir / "ca" / "ca.pem"
+        transfers = Transfers(session, sidelog.url, behind, ours)
+        world = World(sidelog, rate, session, loads, transfers)
         loading = [tasks.create_task(load.run(), name="load") for load in loads]
         others = [
             world.visits(),
             world.talk(),
-            world.files_both_ways(),
+            world.transfer(),
             world.look(),
             world.tail(),
             *(each(world) for each in more),
@@ -390,11 +373,11 @@ async def kept_busy(
             task.cancel()
 
 
-async def sustainable(sidelog: Sidelog) -> float:
+async def sustainable(sidelog: Sidelog, behind: Services) -> float:
     """Return the highest rate of all that were tried whose answers were not late."""
     rate = FIRST_RATE
     while True:
-        async with kept_busy(sidelog, FASTER * rate) as world:
+        async with kept_busy(sidelog, behind, FASTER * rate) as world:
             await asyncio.sleep(STEP_S)
         late_s = percentile(
             sorted(taken_s for load in world.loads for _, taken_s, _ in load.took), 0.99
@@ -450,15 +433,19 @@ async def disturb(world: World, counts: dict[str, int]) -> None:
         )
 
 
-async def measured(sidelog: Sidelog, store: Path, options: argparse.Namespace) -> dict[str, Any]:
+async def measured(
+    sidelog: Sidelog, behind: Services, store: Path, options: argparse.Namespace
+) -> dict[str, Any]:
     """Keep it busy; return what was seen."""
-    rate = options.rate or options.share * await sustainable(sidelog)
+    rate = options.rate or options.share * await sustainable(sidelog, behind)
     samples = list[Sample]()
     accounts = Accounts(store)
     began_s = time.monotonic()
     seconds = options.minutes * 60
     watched = functools.partial(watch, samples, accounts, began_s)
-    async with kept_busy(sidelog, rate, watched, keeps_connections=not options.rolling) as world:
+    async with kept_busy(
+        sidelog, behind, rate, watched, keeps_connections=not options.rolling
+    ) as world:
         await asyncio.sleep(seconds)
         await disturb(
             world,
@@ -476,7 +463,7 @@ async def measured(sidelog: Sidelog, store: Path, options: argparse.Namespace) -
         "repeated": {"http1": http1.repeated, "http2": http2.repeated},
         "visits": world.visited,
         "sockets": world.sockets,
-        "files": world.files,
+        "unchanged": dict(world.unchanged),
         "tailed": world.tailed,
         "failures": dict(world.failures),
         "ledger": ledger,
@@ -507,15 +494,16 @@ def run(options: argparse.Namespace, directory: Path) -> dict[str, Any]:
     data_dir = directory / "data"
     with (
         upstream_of("examples.demo", "--only-upstream", "127.0.0.1:0") as upstream,
-        upstream_of("bench.file_upstream") as files,
+        services(directory / "theirs") as behind,
     ):
         config = directory / "sidelog.toml"
-        config.write_text(FILES_ROUTE.format(upstream=files))
+        config.write_text(behind.settings())
         sizes = {"RETENTION__MAX_BYTES": options.cap_mib << 20, "RING__BYTES": 64 << 20}
         environ = {f"SIDELOG_{name}": str(size) for name, size in sizes.items()}
         arguments = ("--workers", "1", "--config", str(config))
-        with activated(Sidelog(data_dir, upstream, *arguments, environ=environ)) as sidelog:
-            return uvloop.run(measured(sidelog, data_dir / "sidelog.db", options))
+        made = Sidelog(data_dir, upstream, *arguments, environ=environ)
+        with activated(made, behind.egress_port) as sidelog:
+            return uvloop.run(measured(sidelog, behind, data_dir / "sidelog.db", options))
 
 
 def main() -> int:

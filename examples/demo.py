@@ -18,7 +18,7 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, Final
 
-from aiohttp import ClientError, ClientSession, ClientTimeout, WSMsgType, web
+from aiohttp import BaseConnector, ClientError, ClientSession, ClientTimeout, WSMsgType, web
 
 from proxy.cli.commands.mock.http2 import Door, Peer
 from proxy.cli.commands.mock.reply import Reply
@@ -406,8 +406,16 @@ FIRST: Final = (run_agent, watch_stock, ask_models)
 """What the visitors begin with."""
 
 
-async def make(url: str, draw: random.Random, visit: Visit | None = None) -> None:
-    """Make a visit, drawn unless it is named; its requests share a user agent and a trace."""
+async def make(
+    url: str,
+    draw: random.Random,
+    visit: Visit | None = None,
+    connector: BaseConnector | None = None,
+) -> None:
+    """Make a visit, drawn unless it is named; its requests share a user agent and a trace.
+
+    A connector given is left open.
+    """
     if visit is None:
         (visit,) = draw.choices([*VISITS], [*VISITS.values()])
     headers = {
@@ -415,7 +423,13 @@ async def make(url: str, draw: random.Random, visit: Visit | None = None) -> Non
         "traceparent": f"00-{draw.getrandbits(128):032x}-{draw.getrandbits(64):016x}-01",
     }
     timeout = ClientTimeout(total=TIMEOUT_S)
-    async with ClientSession(url, headers=headers, timeout=timeout) as session:
+    async with ClientSession(
+        url,
+        headers=headers,
+        timeout=timeout,
+        connector=connector,
+        connector_owner=connector is None,
+    ) as session:
         await visit(Visitor(session, url.removeprefix("http://"), draw))
 
 

@@ -5,7 +5,7 @@ fails or is lost.
 import socket
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Final
 
@@ -19,10 +19,11 @@ from tests.support.sidelog import ROOT, Sidelog
 
 _LAUNCH: Final = """
 import os, sys
-first, second, *command = sys.argv[1:]
-for number, fd in enumerate((int(first), int(second)), 3):
+descriptors, *command = sys.argv[1:]
+handed = [int(each) for each in descriptors.split(",")]
+for number, fd in enumerate(handed, 3):
     os.dup2(fd, number)
-os.environ |= {"LISTEN_FDS": "2", "LISTEN_PID": str(os.getpid())}
+os.environ |= {"LISTEN_FDS": str(len(handed)), "LISTEN_PID": str(os.getpid())}
 os.execv(command[0], command)
 """
 """As a service manager does: sockets from descriptor 3 on, and whose they are."""
@@ -30,14 +31,14 @@ BACKLOG: Final = 1024
 
 
 @contextmanager
-def activated(sidelog: Sidelog) -> Iterator[Sidelog]:
-    """Hold the ports of a sidelog, and hand them to each that is started."""
-    with (
-        socket.create_server(("127.0.0.1", sidelog.port), backlog=BACKLOG) as data,
-        socket.create_server(("127.0.0.1", sidelog.admin_port), backlog=BACKLOG) as admin,
-    ):
-        sidelog.inherited = (data.fileno(), admin.fileno())
-        launcher = [sys.executable, "-c", _LAUNCH, *map(str, sidelog.inherited)]
+def activated(sidelog: Sidelog, *more_ports: int) -> Iterator[Sidelog]:
+    """Hold the ports of a sidelog, and hand them to each that is started: data, admin, and more."""
+    with ExitStack() as held:
+        sidelog.inherited = tuple(
+            held.enter_context(socket.create_server(("127.0.0.1", port), backlog=BACKLOG)).fileno()
+            for port in (sidelog.port, sidelog.admin_port, *more_ports)
+        )
+        launcher = [sys.executable, "-c", _LAUNCH, ",".join(map(str, sidelog.inherited))]
         sidelog.start_in(ROOT, [*launcher, sys.executable, "-m", "proxy"])
         with sidelog:
             yield sidelog
