@@ -119,12 +119,19 @@ class Pace:
         """
         self._enough = rows * _AMPLE
 
-    def finish(self) -> None:
-        """End a slice, and set the width of the next."""
+    def finish(self, rows: int) -> None:
+        """End a slice of so many rows, and set the width of the next.
+
+        A slice may have had fewer rows than its width, so the next follows from its rows.
+        """
         took_s = self._clock() - self._began_s
         wider = self._slice_s / max(took_s, self._slice_s / _MOST_WIDER)
-        width = int(self.width * max(wider, 1 / _MOST_NARROWER))
-        self.width = max(self._least, width if self._enough is None else min(width, self._enough))
+        width = int(rows * max(wider, 1 / _MOST_NARROWER))
+        if wider >= 1:
+            width = max(width, self.width)
+        if self._enough is not None:
+            width = min(width, self._enough)
+        self.width = max(self._least, width)
 
 
 def slices(whole: Range, order: Order, pace: Pace) -> Iterator[Range]:
@@ -155,8 +162,9 @@ def joint_slices(ranges: Sequence[Range], order: Order, pace: Pace) -> Iterator[
     rest = [whole for whole in reversed(ranges) if not whole.is_empty]
     while rest:
         pace.start()
-        yield _next(rest, pace.width, order, pace.max_joined)
-        pace.finish()
+        part = _next(rest, pace.width, order, pace.max_joined)
+        yield part
+        pace.finish(part.size)
 
 
 def _next(rest: list[Range], width: int, order: Order, max_joined: int) -> Range:

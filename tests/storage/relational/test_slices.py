@@ -53,6 +53,24 @@ def test_a_walk_that_has_nearly_enough_goes_on_in_few_rows() -> None:
     assert widths == [1000, 8000, 2400, 1000, 8000]
 
 
+def test_few_rows_say_nothing_of_many() -> None:
+    """A slice that had fewer rows than its width, as behind the newest of the index, widens the next
+    by what it had.
+    """
+    pace = Pace(16, lambda: 0.0)
+    few = [part.size for part in joint_slices([Range(100, 100 + 52)], "asc", pace)]
+    assert few == [16, 37]
+    every_second = [Range(first, first) for first in range(1000, 9000, 2)]
+    assert [part.size for part in joint_slices(every_second, "asc", pace)][:2] == [296, 2368]
+
+
+def test_a_slow_slice_of_few_rows_narrows_the_next_by_them() -> None:
+    times = iter([0.0, 0.0, 0.0, 1.0, *[1.0] * 1000])
+    pace = Pace(16, lambda: next(times))
+    list(joint_slices([Range(0, 15), Range(20, 99)], "asc", pace))
+    assert pace.width == 20
+
+
 @given(
     first=st.integers(-5, 5),
     length=st.integers(0, 500_000),
@@ -134,7 +152,7 @@ def test_walks_at_one_pace_go_on_as_wide() -> None:
     """Who walks some ranges after others begins where those before have come to."""
     pace = Pace(16, lambda: 0.0)
     assert [part.size for part in slices(Range(1, 2000), "desc", pace)] == [16, 128, 1024, 832]
-    assert next(slices(Range(1, 100_000), "desc", pace)).size == 65_536
+    assert next(slices(Range(1, 100_000), "desc", pace)).size == 8192
 
 
 @given(
