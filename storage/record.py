@@ -125,7 +125,7 @@ class Record(msgspec.Struct, gc=False):
     started_at_us: int
     """Request head complete, or the moment of refusal."""
     ended_at_us: int
-    """Last byte handed to the transport, or the failure."""
+    """Last byte handed to the transport, or the failure; 0 while the exchange is in flight."""
     level: Level = "info"
     """Severity, from status and outcome (see `level_of`), or from `error_type` where both show
     success.
@@ -282,6 +282,13 @@ class Record(msgspec.Struct, gc=False):
         if self.kind == "event" or is_connection:
             return None
         return self.duration_us
+
+    @property
+    def is_in_flight(self) -> bool:
+        """Whether its exchange has not ended. A finished record has an end before the store gives it
+        a number.
+        """
+        return not self.seq and not self.ended_at_us
 
     @property
     def has_messages(self) -> bool:

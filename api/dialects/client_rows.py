@@ -14,7 +14,7 @@ from msgspec import UNSET, UnsetType
 
 from api.http.responses import ApiObject
 from api.native.files.cut_bodies import Kept, joined_text, kept_of
-from api.native.projection import is_in_flight, split_fields, split_head
+from api.native.projection import split_fields, split_head
 from storage.record import Body, Outcome, Payload, Record, format_id
 
 REDACTED: Final = "[REDACTED]"
@@ -103,7 +103,7 @@ def project_row(record: Record, payload: Payload | None, retention_s: int | None
         userId=record.user_id,
         clientId=record.client,
         parentId=record.client,
-        processed=not is_in_flight(record),
+        processed=not record.is_in_flight,
         processedAt=received_ms,
         TTL=None if sent_ms is None or retention_s is None else sent_ms // 1000 + retention_s,
         proxyData=ProxyData(
@@ -158,7 +158,7 @@ def project_detail(
 
 def message_of(record: Record) -> str:
     """Return a sentence for a reader that describes the outcome of an exchange."""
-    if is_in_flight(record):
+    if record.is_in_flight:
         return "Request in progress"
     failure = (
         record.auth_code
@@ -225,7 +225,7 @@ def _is_begun(record: Record) -> bool:
 
     Only its status shows that.
     """
-    return is_in_flight(record) and record.status is not None
+    return record.is_in_flight and record.status is not None
 
 
 def headers_of(head: bytes, *, shows_redacted: bool) -> dict[str, str]:
@@ -287,7 +287,7 @@ def _is_json(text: bytes) -> bool:
 
 
 def _sent_ms(record: Record) -> int | None:
-    if is_in_flight(record):
+    if record.is_in_flight:
         return None
     return record.ended_at_us // 1000
 

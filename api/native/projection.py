@@ -24,13 +24,6 @@ _UTF8_EDGE_BYTES: Final = 3
 """A window may cut a UTF-8 character: at most this many bytes of it stand at the edge."""
 
 
-def is_in_flight(record: Record) -> bool:
-    """Return True if the record's exchange has not ended, so that the record has no `seq` of a
-    store yet.
-    """
-    return record.seq == 0
-
-
 def record_json(record: Record) -> dict[str, object]:
     """Show a record's own fields, without its payload."""
     shown: dict[str, object] = msgspec.structs.asdict(record)
@@ -38,7 +31,7 @@ def record_json(record: Record) -> dict[str, object]:
     shown["data"] = read_json(record.data)
     shown["conversation"] = None if record.conversation is None else format_id(record.conversation)
     del shown["marks"]
-    shown["in_flight"] = is_in_flight(record)
+    shown["in_flight"] = record.is_in_flight
     stream = record.stream or _NO_STREAM
     shown["finish_reason"] = stream.finish_reason
     shown["called_tools"] = stream.tools
@@ -49,7 +42,7 @@ def record_json(record: Record) -> dict[str, object]:
     shown["has_messages"] = record.has_messages
     if stream.is_document:
         shown["stream"] = None
-    if is_in_flight(record):
+    if record.is_in_flight:
         shown.update(seq=None, ended_at_us=None, duration_us=None)
     for name in ("started_at", "ended_at", "upstream_sent_at", "upstream_done_at"):
         moment = shown[name + "_us"]

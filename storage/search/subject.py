@@ -89,8 +89,8 @@ def numbers_of(subject: Subject, field: str) -> Iterable[Number]:
         if known:
             return (sum(known),)
         return ()
-    if field == "duration_us" and not record.seq:
-        return ()  # in flight
+    if field == "duration_us" and record.is_in_flight:
+        return ()
 
     value = getattr(record, field)
     if value is None:

@@ -147,8 +147,9 @@ def test_fields() -> None:
 
 
 def test_an_exchange_in_flight_has_no_duration() -> None:
-    """It is not known yet, so no bound on it holds."""
-    assert list(numbers_of(Subject(make_record(seq=0)), "duration_us")) == []
+    """It is not known yet, so no bound on it holds; a finished one has it before it has a number."""
+    assert list(numbers_of(Subject(make_record(ended_at_us=0)), "duration_us")) == []
+    assert list(numbers_of(Subject(make_record(seq=0)), "duration_us")) == [900]
 
 
 def test_whole_numbers_are_not_rounded() -> None:

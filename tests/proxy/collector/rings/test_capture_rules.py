@@ -32,11 +32,13 @@ def kept(entry: Entry, *rules: CaptureRuleSettings) -> Entry | None:
         ("service:catalogue -path:/items", True),
         ('"no such word"', False),
         ("path:/ready or method:GET", True),
+        ("duration:<50ms", True),
+        ("-duration:<50ms", False),
     ],
 )
 def test_any_search_finds_what_is_left_out(query: str, is_found: bool) -> None:
-    """By path, beginning of a path, method, status, user agent, and whatever else can be searched
-    for.
+    """By path, beginning of a path, method, status, user agent, duration, and whatever else can be
+    searched for.
     """
     entry = Entry(make_record(path="/healthz", user_agent="kube-probe/1.31"), make_payload(1))
     assert (kept(entry, CaptureRuleSettings(query=query, share=0)) is None) is is_found
