@@ -194,6 +194,17 @@ SEARCHES: Final = (
             Or((Has("conversation"), Text(Phrase(("own9end",))))),
         )
     ),
+    And(
+        (
+            Like("path", ("/a/", "")),
+            Or(
+                (
+                    Text(Phrase(("own15end",))),
+                    And((Is("project", ("a",)), Not(Text(Phrase(("alpha",)))))),
+                )
+            ),
+        )
+    ),
 )
 
 
@@ -352,7 +363,7 @@ async def test_pages_of_searches_join_across_slices_of_some_cells(
     searches = (
         Or(own),
         SEARCHES[7],
-        *SEARCHES[-2:],
+        *SEARCHES[-3:],
         Or((*own, Is("project", ("b",)))),
         Substring(" reset "),
     )

@@ -199,9 +199,10 @@ def ways_of(where: Expression | None) -> tuple[Way, ...]:
     if search is None:
         return (Way(None, need),)
 
-    return tuple(
-        Way(each, joined_needs((need, expression_need(each)))) for each in _split_by_index(search)
-    )
+    *others, indexed = _split_by_index(search)
+    indexed_need = joined_needs((need, expression_need(indexed)))
+    # The walk looks up the words of the last way only, so they rule out no row of another.
+    return (*(Way(each, NOTHING) for each in others), Way(indexed, indexed_need))
 
 
 def _is_quick(part: Expression) -> bool:
