@@ -6,7 +6,7 @@ restricted caller. Payloads are read by `seq`, which has no scope: a restricted 
 the records that the same view has shown it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any, Final, TypeVar
@@ -35,8 +35,12 @@ from storage.search.reason import reason_of
 from storage.search.view import PutView, View
 from storage.tools import ToolFilter
 
-_RENAMED: Final = ("endpoint", "error", "failure")
-"""Groups with names that are composed of several columns."""
+COMPOSED_GROUPS: Final[Mapping[str, tuple[str, ...]]] = {
+    "endpoint": ("method", "endpoint"),
+    "error": ("error",),
+    "failure": ("method", "endpoint", "error", "status", "message"),
+}
+"""Groups whose names are composed of several columns → the words of a search for these names."""
 
 Narrowed = TypeVar("Narrowed", Filter, ToolFilter)
 
@@ -80,9 +84,9 @@ class ScopedStorage:
             case ConversationPage(conversations):
                 self._show([conversation.first for conversation in conversations])
                 self._show([call for conversation in conversations for call in conversation.early])
-            case Top(rows) if isinstance(query, TopQuery) and query.by in _RENAMED:
+            case Top(rows) if isinstance(query, TopQuery) and query.by in COMPOSED_GROUPS:
                 shown = replace(found, rows=most(rows, partial(_group_names, query.by)))
-            case TopSeries() if isinstance(query, SeriesQuery) and query.by in _RENAMED:
+            case TopSeries() if isinstance(query, SeriesQuery) and query.by in COMPOSED_GROUPS:
                 shown = replace(found, counts=merged(found.counts, partial(_group_names, query.by)))
 
         return shown  # type: ignore[no-any-return]
@@ -184,7 +188,7 @@ class ScopedStorage:
 
 
 def _group_names(by: str, names: Names) -> Names:
-    """Return the names of a group in `_RENAMED`.
+    """Return the names of a group in `COMPOSED_GROUPS`.
 
     Endpoints of all routes and projects are merged, failures are named by their reason.
     """

@@ -4,14 +4,16 @@ import re
 from typing import Final
 from urllib.parse import quote, urlencode
 
+from api.access.scoped import COMPOSED_GROUPS
 from api.http.times import format_time
 from proxy.settings.model import AlertSettings
 from storage.aggregates import TOP_FIELDS
+from storage.search.cell import is_cell_field
 from storage.search.language.words import WORDS, word_of
 
 _WORD_OF_COLUMN: Final = {word.field: word.name for word in WORDS.values()}
 _CUT_MARK: Final = "…"
-"""Last character of a text that the store has cut."""
+"""Last character of a value of a header or body that the store has cut."""
 _MAX_NAME_CHARACTERS: Final = 200
 """Longest value that a search contains; a longer one would make addresses too long."""
 _PLAIN: Final = re.compile(r"[A-Za-z0-9_/{}](?:\.?[A-Za-z0-9_/{}:@-])*")
@@ -24,16 +26,22 @@ def search_of(alert: AlertSettings, names: tuple[str | None, ...]) -> str:
     """Return the search for the requests of an alert: those that a share counts, or those above the
     threshold of a percentile.
 
-    `names` are the values of a group, in the order of the columns of `alert.by`.
+    `names` are the values of a group, as `ScopedStorage` names it.
     """
     parts = [alert.query, alert.of]
     if alert.figure in ("p50", "p95", "p99") and alert.above is not None:
         parts.append(f"duration:>{format(alert.above, '.3f').rstrip('0').rstrip('.')}ms")
-    columns = TOP_FIELDS.get(alert.by, (alert.by,))
+    columns = COMPOSED_GROUPS.get(alert.by) or TOP_FIELDS.get(alert.by, (alert.by,))
     for column, name in zip(columns, names, strict=False):
-        if name and len(name) <= _MAX_NAME_CHARACTERS and not name.endswith(_CUT_MARK):
+        if name and not _is_cut(column, name):
             parts.append(_term(_WORD_OF_COLUMN.get(column, column), name))
     return joined(*parts)
+
+
+def _is_cut(column: str, name: str) -> bool:
+    # Other texts may end with the mark: in the line of a message it stands for what varies.
+    has_mark = is_cell_field(column) and name.endswith(_CUT_MARK)
+    return has_mark or len(name) > _MAX_NAME_CHARACTERS
 
 
 def _term(name: str, value: str) -> str:

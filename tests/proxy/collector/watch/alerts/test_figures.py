@@ -3,10 +3,13 @@
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
+from api.access.principal import ADMIN
+from api.access.query_gate import QueryGate
+from api.access.scoped import ScopedStorage
 from proxy.collector.watch.alerts.figures import (
     Figure,
     IncompleteFigures,
@@ -25,9 +28,9 @@ NOW_US = START_US + 60_000_000
 
 @pytest.fixture
 async def storage(tmp_path: Path) -> AsyncIterator[Storage]:
-    """A store in a file."""
+    """A store in a file, as alerts read it."""
     async with await open_storage("sqlite:///records.db", tmp_path) as opened:
-        yield opened
+        yield cast(Storage, ScopedStorage(opened, ADMIN, QueryGate(max_queries=1)))
 
 
 async def figures_of(
@@ -154,9 +157,10 @@ async def test_calls_over_a_web_socket_cost_what_they_cost_over_http(
          {"(method:GET or method:POST) status:5xx"}),
         ({"figure": "p95", "above": 1.5}, {"duration:>1.5ms"}),
         ({"by": "project", "query": "status:5xx"}, {'status:5xx project:"my shop"', "status:5xx project:web"}),
-        ({"by": "endpoint"}, {"method:GET endpoint:/items/{id} route:default project:web",
-                              'method:GET endpoint:/items/{id} route:default project:"my shop"'}),
-        ({"by": "error"}, {"outcome:ok status:500"}),
+        ({"by": "endpoint"}, {"method:GET endpoint:/items/{id}"}),
+        ({"by": "error"}, {"error:http_500"}),
+        ({"by": "failure"}, {'method:GET endpoint:/items/{id} error:http_500 status:500 message:"no item …"'}),
+        ({"by": "message"}, {'message:"no item …"'}),
         ({"by": "path"}, {'path:="/a b"', "path:=/c"}),
     ],
 )  # fmt: skip
@@ -164,7 +168,13 @@ async def test_a_figure_has_the_search_for_its_requests(
     storage: Storage, changes: dict[str, Any], searches: set[str]
 ) -> None:
     """Which finds them, and those of other groups not."""
-    fields: dict[str, Any] = {"status": 500, "endpoint": "/items/{id}", "duration_us": 2000}
+    fields: dict[str, Any] = {
+        "status": 500,
+        "level": "error",
+        "endpoint": "/items/{id}",
+        "message": "no item …",
+        "duration_us": 2000,
+    }
     records = [
         make_record(1, project="my shop", path="/a b", **fields),
         make_record(2, project="web", path="/c", **fields),
