@@ -84,8 +84,8 @@ class Destinations:
         """(host, port) → why it was not reached when it was asked, and until when that counts."""
 
         @lru_cache(MAX_DESTINATIONS)
-        def dialer(host: str, port: int, is_judged: bool) -> Dialer:
-            return Dialer(host, port, reach.judge if is_judged else None)
+        def dialer(host: str, port: int, is_via: bool) -> Dialer:
+            return Dialer(host, port, reach.judge_proxy if is_via else reach.judge)
 
         @cache
         def context(offered: tuple[str, ...]) -> ssl.SSLContext:
@@ -158,8 +158,8 @@ class Destinations:
         what a name leads to.
         """
         if via is None:
-            return self._dialers(host, port, True)
-        return self._dialers(via.host, via.port, False)
+            return self._dialers(host, port, False)
+        return self._dialers(via.host, via.port, True)
 
     async def dial(self, host: str, port: int) -> tuple[socket.socket, bytes]:
         """Return a socket that leads to a host, and the address it leads to, as records show it.

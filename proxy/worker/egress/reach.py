@@ -33,18 +33,38 @@ class Reach:
         Raises:
             Denied: it may not.
         """
-        text, port = address[1][:2]
-        ip = ip_of(str(text).partition("%")[0])
-        assert ip is not None, f"{text!r} was resolved"
-        if port in self._ports and any(
-            port == own_port and _is_at(ip, host) for host, own_port in self._own
-        ):
+        ip, port = _place_of(address)
+        if self._is_own(ip, port):
             raise Denied(f"{ip} port {port} is a port of this sidelog")
         if is_metadata(ip) and not self._listed.names(str(ip)):
             raise Denied(
                 f"{ip} is a link-local or metadata address: list it in [egress] hosts or tunnel to "
                 "allow it"
             )
+
+    def judge_proxy(self, address: Address) -> None:
+        """Do nothing about the address of a proxy on the way, which the settings name, unless it is
+        ours: a call would come back without end.
+
+        Raises:
+            Denied: it is ours.
+        """
+        ip, port = _place_of(address)
+        if self._is_own(ip, port):
+            raise Denied(f"the proxy on the way (via) is this sidelog: {ip} port {port}")
+
+    def _is_own(self, ip: IPv4Address | IPv6Address, port: int) -> bool:
+        return port in self._ports and any(
+            port == own_port and _is_at(ip, host) for host, own_port in self._own
+        )
+
+
+def _place_of(address: Address) -> tuple[IPv4Address | IPv6Address, int]:
+    """Return the IP address and the port that a name was resolved to."""
+    text, port = address[1][:2]
+    ip = ip_of(str(text).partition("%")[0])
+    assert ip is not None, f"{text!r} was resolved"
+    return ip, port
 
 
 def _is_at(ip: IPv4Address | IPv6Address, host: str) -> bool:

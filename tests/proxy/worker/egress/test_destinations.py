@@ -18,7 +18,7 @@ from websockets.sync.client import connect as connect_websocket
 from proxy.egress import authority as authority_module
 from proxy.egress.authority import open_authority
 from proxy.ring.exchange import ERROR_CODES, NOTE_STREAM
-from proxy.worker.egress import destinations
+from proxy.worker.egress import destinations, reach
 from tests.proxy.worker.upstream.http2_calls import CALL, GRPC, MESSAGE, STATUS
 from tests.support.cases import each_of
 from tests.support.http2_client import GET, Http2Client
@@ -277,25 +277,53 @@ def test_a_proxy_on_the_way_is_asked_for_urls_without_tls(tmp_path: Path) -> Non
 def test_a_proxy_on_the_way_is_reached_where_calls_may_not_go(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What the settings name is not judged; a client that names the same address is refused."""
+    """What the settings name may be link-local; a client that names the same address is refused."""
 
     def proxy(accepted: socket.socket, number: int) -> None:
         read_head(accepted)
         accepted.sendall(b"HTTP/1.1 200 OK\r\n\r\n")
         accepted.recv(1)
 
-    with scripted(proxy) as via:
-        own = "127.0.0.1", int(via.rpartition(":")[2])
-        monkeypatch.setattr("proxy.worker.egress.port.own_listeners", lambda _: [own])
-        with outgoing(tmp_path, via=via) as port:
-            with port.connect_to("other.test:443"):
-                pass
-            with port.connect() as client:
-                client.send(b"CONNECT %b:%d HTTP/1.1\r\nHost: a\r\n\r\n" % (b"127.0.0.1", own[1]))
-                assert client.answer().status == 403
-            with port.connect_to("other.test:443"):
-                pass
-            port.plane.exchanges(3)
+    monkeypatch.setattr(reach, "is_metadata", lambda ip: ip.is_loopback)
+    with scripted(proxy) as via, outgoing(tmp_path, via=via) as port:
+        with port.connect_to("other.test:443"):
+            pass
+        with port.connect() as client:
+            authority = via.removeprefix("http://").encode()
+            client.send(b"CONNECT %b HTTP/1.1\r\nHost: a\r\n\r\n" % authority)
+            assert client.answer().status == 403
+        with port.connect_to("other.test:443"):
+            pass
+        port.plane.exchanges(3)
+
+
+@each_of("first", [b"CONNECT other.test:443", b"CONNECT read.test:80", b"GET http://other.test/"])
+def test_a_proxy_on_the_way_that_is_ourselves_is_not_asked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, first: bytes
+) -> None:
+    """Whatever name leads to it: each call would cause the next."""
+    connections: list[int] = []
+
+    with (
+        known_names("sidelog.test"),
+        scripted(lambda _, number: connections.append(number)) as url,
+    ):
+        place = int(url.rpartition(":")[2])
+        monkeypatch.setattr("proxy.worker.egress.port.own_listeners", lambda _: [("::", place)])
+        via = f"http://sidelog.test:{place}"
+        with (
+            outgoing(tmp_path, hosts=("read.test",), via=via, http_via=via) as port,
+            port.connect() as client,
+        ):
+            client.send(first + b" HTTP/1.1\r\nHost: a\r\n\r\n")
+            if b"read.test" in first:
+                assert client.head().startswith(b"HTTP/1.1 200 ")
+                client.send(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+            answer = client.answer()
+            assert ERROR_CODES[port.plane.exchange().error] == "egress_denied"
+    assert answer.status == 403
+    assert b"the proxy on the way (via) is this sidelog: 127.0.0.1 port" in answer.body
+    assert connections == []
 
 
 def _relay(one: socket.socket, other: socket.socket) -> None:
