@@ -428,8 +428,9 @@ _NATIVE: Final = (
             erase.Receipt,
             parameters={"wait_s": whole(erase.MAX_WAIT_S, 0)},
             has_filters=True,
-            notes="At least one filter is needed. Where `finished` is false, the records are already hidden from all "
-            "readers, and the store is still deleting them; `wait_s` waits for that, and "
+            notes="At least one filter is needed. Unlike other requests this one takes events, too, unless a filter "
+            "names a `kind`: messages of a WebSocket are events. Where `finished` is false, the records are "
+            "already hidden from all readers, and the store is still deleting them; `wait_s` waits for that, and "
             "`erasing_records` of `/api/status` counts what is left.",
         ),
     ),

@@ -45,7 +45,9 @@ class ContainerReceipt(ApiObject):
 
 
 async def erase_records(request: web.Request) -> web.Response:
-    """Erase the records that match; a request without any filter is refused."""
+    """Erase the records that match, of both kinds unless a filter names one; a request without any
+    filter is refused.
+    """
     services = services_of(request)
     query = request.query
     wait_s = read_int(query, "wait_s", 0, maximum=MAX_WAIT_S)
@@ -62,7 +64,7 @@ async def erase_records(request: web.Request) -> web.Response:
         if not "".join(texts).strip(", "):
             raise BadParameter(name, texts[0], "a value: an empty one leaves nothing out")
 
-    erased = await services.storage.erase(read_filter(query, at_us, "wait_s"))
+    erased = await services.storage.erase(read_filter(query, at_us, "wait_s", kind="all"))
     await _forget(services, erased)
     is_finished = erased.is_finished or await _is_finished_within(services.storage, wait_s)
     receipt = filled(

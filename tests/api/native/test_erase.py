@@ -10,7 +10,7 @@ import pytest
 
 from api.stream.tail import Tail
 from storage.purge import Erased
-from storage.query import CountQuery, Filter
+from storage.query import CountQuery, Filter, RecordQuery
 from tests.api import samples
 from tests.api.conftest import BEARER, Start, World, ask
 from tests.api.samples import START_US, make_event
@@ -34,6 +34,25 @@ async def test_a_filter_is_erased_and_a_receipt_answered(world: World, start: St
     assert receipt["filter"] == {"project": ["a"], "status": ["2xx"]}
     assert receipt["finished"]
     assert (await world.storage.read(CountQuery(Filter()))).exchanges == 2
+
+
+@pytest.mark.parametrize(
+    ("query", "left"),
+    [
+        ("query=user:alice", ()),
+        ("query=user:alice%20kind:exchange", ("event",)),
+        ("query=user:alice&kind=event", ("exchange",)),
+    ],
+)
+async def test_messages_are_erased_with_their_connection(
+    world: World, start: Start, query: str, left: tuple[str, ...]
+) -> None:
+    """They are events, and are left only if a filter names another kind."""
+    await world.store(make_record(user_id="alice"), make_record(user_id="alice", kind="event"))
+    client = await start(world.services())
+    assert (await client.delete(f"/api/records?{query}", headers=BEARER)).status == 200
+    found = await world.storage.read(RecordQuery(filter=Filter(kind="all")))
+    assert tuple(record.kind for record in found.records) == left
 
 
 class Behind(MemoryStorage):
