@@ -12,7 +12,16 @@ from typing import Any, Final
 import pytest
 
 from storage.base import Storage
-from storage.query import CountQuery, Filter, Order, RecordQuery, SummaryQuery, TopQuery
+from storage.query import (
+    EVERYTHING,
+    CountQuery,
+    Filter,
+    Order,
+    RecordQuery,
+    Scope,
+    SummaryQuery,
+    TopQuery,
+)
 from storage.record import Batch, Entry, Payload
 from storage.relational.reads import scan
 from storage.relational.reads.text_index import build, merge
@@ -29,7 +38,7 @@ from storage.search.meaning import fulfils
 from storage.search.phrase import Phrase
 from storage.search.subject import Subject
 from tests.contract.backends import Backend, usual
-from tests.storage.samples import make_body, make_record
+from tests.storage.samples import START_US, make_body, make_record
 from tests.support.filters import make_filter
 
 ROWS: Final = 240
@@ -345,6 +354,22 @@ async def test_figures_of_a_search_are_of_the_newest_where_time_is_short(
         top = await celled.read(TopQuery(filter, "project"))
         assert (top.seen, top.complete) == (counted, is_whole)
         assert {row.names[0]: row.exchanges for row in top.rows} == expected
+
+
+@pytest.mark.parametrize("scope", [EVERYTHING, Scope(projects=("shop",))])
+async def test_the_newest_record_alone_has_no_rate(
+    celled: Any, monkeypatch: pytest.MonkeyPatch, scope: Scope
+) -> None:
+    """It has no extent in time, nor has a scope whose newest record started before the others."""
+    monkeypatch.setattr(rows, "FIRST_ROWS", 15)
+    monkeypatch.setattr(scan, "_EXAMINED_SHARE", 0.0)
+    starts_us = [START_US + number for number in range(ROWS)]
+    records = [make_record(started_at_us=at_us) for at_us in (*starts_us, START_US + 1)]
+    records[-2].path = "/needle"
+    await commit(celled, [Entry(record) for record in records])
+    summary = await celled.read(SummaryQuery(Filter(scope=scope, where=Substring("eedle"))))
+    assert (summary.exchanges, summary.is_newest) == (1, True)
+    assert (summary.since_us, summary.until_us, summary.rate_per_s) == (None, None, None)
 
 
 @pytest.mark.parametrize("order", ["asc", "desc"])

@@ -39,9 +39,10 @@ async def summary(session: Session, query: SummaryQuery) -> Summary:
         # A scope does not learn when the records of others started.
         own = Filter(scope=filter.scope, kind="all")
         times = await _started_us(session, own, "asc"), await _started_us(session, own, "desc")
-    start, end = extent(filter, *times)
-    if start is not None and found.since_us is not None:
-        start = max(start, found.since_us)
+    oldest, newest = times
+    if oldest is not None and found.since_us is not None:
+        oldest = max(oldest, found.since_us)
+    start, end = extent(filter, oldest, newest)
     if query.only_totals:
         totals = tally.summary(start, end, {}, None, complete=complete)
         return replace(totals, is_newest=not found.is_whole)
