@@ -89,7 +89,7 @@ def fields_shown(
 
 
 def cells_of(record: Record, payload: Payload | None, names: Sequence[str]) -> dict[str, Cell]:
-    if record.kind == "event":
+    if record.kind == "event" and payload is None:
         return dict.fromkeys(names, Cell("absent"))
     cells = Cells(payload)
     return {name: cells.cell(name) for name in names}

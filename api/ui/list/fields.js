@@ -1,6 +1,7 @@
 // Headers and places in JSON bodies as columns: their names, as the search has them, and their cells.
 
 import { el, unit } from "../lib/dom.js";
+import { isSessionCall } from "../record/record-kind.js";
 
 const FIELD = /^(?:(?:request_|response_)?(?:header|body))\.[^,\s]{1,180}$/;
 const WHY = {
@@ -25,8 +26,8 @@ export function fieldText(field) {
 
 /** The cell of a field in a list. */
 export function fieldCell(record, name) {
-  const [content, title] =
-    record.kind === "event" ? [unit("–"), ""] : fieldText(record.fields?.[name]);
+  const hasNone = record.kind === "event" && !isSessionCall(record);
+  const [content, title] = hasNone ? [unit("–"), ""] : fieldText(record.fields?.[name]);
   return el("td", { class: "field", title }, content);
 }
 

@@ -1,6 +1,7 @@
 // Rows come without heads and bodies: fields of live records are asked for by their ids.
 
 import { getJson } from "../lib/api.js";
+import { isSessionCall } from "../record/record-kind.js";
 
 const MAX_RECORDS = 50; // the newest of a batch; a search has at most 100 values
 
@@ -23,14 +24,19 @@ export class FieldReads {
 /** The items with the fields that are columns; without them where they could not be read. */
 async function withFields(items, fields, signal) {
   const ids = items
-    .filter((item) => !item.isNotice && item.kind === "exchange")
+    .filter((item) => !item.isNotice && (item.kind === "exchange" || isSessionCall(item)))
     .slice(0, MAX_RECORDS)
     .map((item) => item.id);
   if (!fields.length || !ids.length) return items;
   const since = new Date(
     Math.min(...items.map((item) => item.started_at_us ?? Infinity)) / 1000 - 1,
   );
-  const query = { query: `id:${ids.join()}`, fields: fields.join(), limit: MAX_RECORDS };
+  const query = {
+    query: `id:${ids.join()}`,
+    kind: "all",
+    fields: fields.join(),
+    limit: MAX_RECORDS,
+  };
   try {
     const { records } = await getJson(
       "api/records",

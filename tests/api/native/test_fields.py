@@ -17,9 +17,10 @@ CUT = make_body(b'{"user"', truncated=True, size=900)
 
 
 async def fill(world: World) -> None:
-    """Store three exchanges, one without a payload, and an event."""
+    """Store three exchanges, one without a payload, an event, and one that is a call."""
     entries = [Entry(make_record(1), make_payload(BODY)), Entry(make_record(2), make_payload(CUT))]
-    await world.store(*entries, make_record(3), make_event(4))
+    call = Entry(make_event(5), make_payload(BODY))
+    await world.store(*entries, make_record(3), make_event(4), call)
 
 
 async def test_fields_stand_beside_the_record(client: Client, world: World) -> None:
@@ -35,6 +36,7 @@ async def test_fields_stand_beside_the_record(client: Client, world: World) -> N
     assert [each["header.x-a"] for each in shown[-2:]] == [known, known]
     states = [[each[name]["state"] for name in ("body.user.id", "body.none")] for each in shown]
     assert states == [
+        ["known", "null"],
         ["known", "null"],
         ["absent"] * 2,
         ["not_kept"] * 2,
@@ -97,6 +99,7 @@ async def test_they_are_columns_of_a_file(client: Client, world: World) -> None:
         ["200", "[cut]", "/v1/users/2", "[cut]", "[cut]", ""],
         ["200", *("[not kept]" if name else "/v1/users/3" for name in (1, 0, 1, 1, 1))],
         ["", "", "", "", "", ""],
+        ["", "42", "", "null", "'=1+1", ""],
     ]
     response = await client.get("/api/export?fields=id,body.user.id", headers=BEARER)
     line = json.loads((await response.text()).splitlines()[0])
