@@ -88,8 +88,8 @@ class Dialect:
     tool_request: str
     """Condition that the id of a tool call's LLM request equals the mark `{}`."""
     like: Callable[[str, Sequence[str], Callable[[Any], str]], str]
-    """From a column, lower-case parts of a pattern and a function that binds a parameter, to the
-    condition that it matches.
+    """From a column that has a text, lower-case parts of a pattern and a function that binds a
+    parameter, to the condition that it matches.
     """
     in_network: Callable[[str, str, int], str]
     """From the marks of two packed addresses, and their length, to the condition that the client's

@@ -25,15 +25,13 @@ _read_parts = lru_cache(64)(json.loads)
 
 
 def like(column: str, parts: Sequence[str], add: Callable[[Any], str]) -> str:
-    """Return the condition that a text column matches lower-case parts; 0 in the column stands for
-    null.
-    """
+    """Return the condition that a text column matches lower-case parts."""
     if len(parts) == 1:
-        return f"({column} <> 0 AND lower({column}) = {add(parts[0])})"
-    known = f"{column} <> 0 AND instr(lower({column}), {add(max(parts, key=len))}) > 0"
+        return f"lower({column}) = {add(parts[0])}"
+    has_longest = f"instr(lower({column}), {add(max(parts, key=len))}) > 0"
     if len(parts) == 3 and not parts[0] and not parts[2]:
-        return f"({known})"
-    return f"({known} AND {IS_LIKE}(lower({column}), {add(json.dumps(parts))}))"
+        return has_longest
+    return f"({has_longest} AND {IS_LIKE}(lower({column}), {add(json.dumps(parts))}))"
 
 
 def add_search_functions(connection: sqlite3.Connection) -> None:

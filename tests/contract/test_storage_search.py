@@ -38,7 +38,7 @@ from tests.storage.samples import START_US, make_body, make_record
 
 RECORDS = 200
 PER_BATCH = 50
-NAMES = ("a", "A", "gpt-4o", "gpt-4o-mini", "o_1%", "", "a\0b")
+NAMES = ("a", "A", "gpt-4o", "gpt-4o-mini", "o_1%", "", "a\0b", "0")
 PATHS = (
     "/api/users/1",
     "/api/users/",
@@ -290,6 +290,14 @@ def test_not_finds_all_others(reader: Reader, leaf: Expression) -> None:
     """
     reader.check(leaf, Scope(), by_id=False)
     reader.check(Not(leaf), Scope(), by_id=False)
+
+
+@pytest.mark.parametrize("field", ["model", "path"])
+def test_a_pattern_matches_the_text_of_a_number(reader: Reader, field: str) -> None:
+    """A 0 is a text, even where the number 0 is stored for none."""
+    for parts in (("0",), ("0", ""), ("", "0", "")):
+        reader.check(Like(field, parts), Scope(), by_id=False)
+        reader.check(Not(Like(field, parts)), Scope(), by_id=False)
 
 
 @pytest.mark.parametrize("text", ["us", ':"Ann"}'])

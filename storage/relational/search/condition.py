@@ -392,10 +392,9 @@ class Writer:
         parts = [lower_ascii(part) for part in (parts_of(parts) if is_combined else parts)]
         if field in sql.CODED:
             return self._coded(field, [word for word in sql.CODED[field] if is_like(word, parts)])
-        if field in _PLAIN:
-            return dialect.like(dialect.text_columns.get(field, field), parts, self._add)
-        if not dialect.has_dictionary and field != "tool":
-            return f"({self._has(field)} AND {dialect.like(column, parts, self._add)})"
+        if field in _PLAIN or not (dialect.has_dictionary or field == "tool"):
+            stored_text = dialect.text_columns.get(field, column)
+            return f"({self._has(field)} AND {dialect.like(stored_text, parts, self._add)})"
 
         text = "value" if dialect.has_dictionary else column
         ids = self._stored_texts(field, dialect.like(text, parts, self._add))
