@@ -60,6 +60,11 @@ def is_reset_by_peer(transport: asyncio.Transport, events: int = 0) -> bool:
     own = transport.get_extra_info("socket")
     if transport.is_closing() or own is None or own.fileno() < 0:
         return False
+    return _has_event(own, events)
+
+
+def _has_event(own: socket.socket, events: int) -> bool:
+    """Whether the kernel reports one of the events, a reset or an error."""
     poller = select.poll()
     poller.register(own.fileno(), events)
     return bool(poller.poll(0))
@@ -76,6 +81,11 @@ def reset(transport: asyncio.Transport) -> None:
 def has_ended(transport: asyncio.Transport) -> bool:
     """Whether the peer has ended its side, even if the loop has not read the end yet."""
     return is_reset_by_peer(transport, select.POLLRDHUP)
+
+
+def has_stopped_sending(own: socket.socket) -> bool:
+    """Whether the peer of a socket that no loop reads has ended its side."""
+    return _has_event(own, select.POLLRDHUP)
 
 
 def unsent_bytes(transport: asyncio.Transport) -> int:

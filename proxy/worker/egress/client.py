@@ -39,6 +39,7 @@ from proxy.http1.errors import (
 )
 from proxy.http1.request_head import VERSION_LINE_BYTES, parse_request_head
 from proxy.network.accept import MAX_HANDSHAKE_S, SHUTDOWN_S, EarlyConnection, peer_of, tls_failure
+from proxy.network.sockets import has_stopped_sending
 from proxy.ring.body_window import Window
 from proxy.ring.counters import METHODS
 from proxy.ring.exchange import (
@@ -74,6 +75,8 @@ log = logging.getLogger(__name__)
 
 SILENT_NS: Final = 2_000_000_000
 """How long a client may say nothing behind CONNECT, before its server is taken to speak first."""
+PAUSE_S: Final = 0.01
+"""Time until the next look, where the kernel wakes us although there is nothing new."""
 MAX_PEEKED_BYTES: Final = 1 << 16
 MAX_REPORTED_HOSTS: Final = 1024
 """Of how many hosts it is said in the log that their certificate was rejected."""
@@ -115,8 +118,8 @@ class ProxyClient(EarlyConnection, asyncio.Protocol):
     """
 
     __slots__ = (
-        "_address", "_asked_ns", "_hello_ns", "_is_established", "_is_transports", "_port", "_raw", "_seen_bytes",
-        "_step", "_task",
+        "_address", "_asked_ns", "_hello_ns", "_is_established", "_is_transports", "_port", "_raw",
+        "_resumption", "_seen_bytes", "_step", "_task",
     )  # fmt: skip
 
     _address: UpstreamAddress
@@ -136,6 +139,8 @@ class ProxyClient(EarlyConnection, asyncio.Protocol):
         """What the next bytes are for."""
         self._seen_bytes = 0
         """How many of them have been looked at."""
+        self._resumption: asyncio.TimerHandle | None = None
+        """When it is looked again, after a pause."""
         self._raw = b""
         """The head of the CONNECT, as records show it."""
         self._asked_ns = 0
@@ -151,15 +156,20 @@ class ProxyClient(EarlyConnection, asyncio.Protocol):
     # Reading.
 
     def _look(self) -> None:
+        # Asked first, so that no byte can come between the last that are peeked and the end.
+        has_ended = has_stopped_sending(self._connection)
         try:
             data = self._connection.recv(MAX_PEEKED_BYTES, socket.MSG_PEEK)
         except BlockingIOError:
             return
         except OSError:
-            data = b""
-        if len(data) <= self._seen_bytes:
-            # Woken without a further byte: that is the end.
             self._fail("closed")
+            return
+        if len(data) <= self._seen_bytes:
+            if has_ended:
+                self._fail("closed")
+            else:
+                self._pause()
             return
 
         self._await_more_than(len(data))
@@ -170,14 +180,29 @@ class ProxyClient(EarlyConnection, asyncio.Protocol):
         self._seen_bytes = seen_bytes
         self._connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, seen_bytes + 1)
 
-    def _stop_looking(self) -> None:
+    def _pause(self) -> None:
+        """Look again in a moment. Linux wakes us without a further byte while its receive buffer is
+        nearly full or memory is short, and gVisor always does, as it ignores `SO_RCVLOWAT`.
+        """
         self._loop.remove_reader(self._connection.fileno())
+        self._resumption = self._loop.call_later(PAUSE_S, self._resume)
+
+    def _resume(self) -> None:
+        self._loop.add_reader(self._connection.fileno(), self._look)
+
+    def _remove_reader(self) -> None:
+        self._loop.remove_reader(self._connection.fileno())
+        if self._resumption is not None:
+            self._resumption.cancel()
+
+    def _stop_looking(self) -> None:
+        self._remove_reader()
         self._await_more_than(0)
 
     def _look_again(self) -> None:
         self._await_more_than(0)
         self.since_ns = time.monotonic_ns()
-        self._loop.add_reader(self._connection.fileno(), self._look)
+        self._resume()
 
     def _read_head(self, data: bytes) -> None:
         """Read the head of a CONNECT; a request for a URL is left to HTTP."""
@@ -539,7 +564,7 @@ class ProxyClient(EarlyConnection, asyncio.Protocol):
 
     def _drop(self) -> None:
         if self._task is None:
-            self._loop.remove_reader(self._connection.fileno())
+            self._remove_reader()
         else:
             self._task.cancel()
         if not self._is_transports:

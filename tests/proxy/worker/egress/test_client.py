@@ -128,6 +128,32 @@ def test_a_hello_is_read_however_it_comes(tmp_path: Path, loop: Loop, pace: str)
 
 
 @LOOPS
+def test_a_kernel_that_wakes_us_for_nothing_new_is_borne(
+    tmp_path: Path, loop: Loop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As gVisor does, which ignores SO_RCVLOWAT. An end is still found."""
+    set_option = socket.socket.setsockopt
+
+    def ignoring(own: socket.socket, level: int, option: int, value: Any) -> None:
+        if (level, option) != (socket.SOL_SOCKET, socket.SO_RCVLOWAT):
+            set_option(own, level, option, value)
+
+    monkeypatch.setattr(socket.socket, "setsockopt", ignoring)
+    with scripted(echo) as url, outgoing(tmp_path, loop) as port:
+        with port.connect() as client:
+            for piece in (b"CONNECT 127.0.0.1:", b"%b HTTP/1.1\r\nHost: a\r\n\r\n"):
+                client.send(piece.replace(b"%b", port_of(url).encode()))
+                time.sleep(0.05)
+            assert client.head().startswith(b"HTTP/1.1 200 ")
+        port.plane.exchange()
+        with port.connect() as client:
+            client.send(b"CONNECT ")
+            client.finish_sending()
+            assert client.is_ended()
+        assert port.plane.counters().egress == {"tunnel": 1, "closed": 1}
+
+
+@LOOPS
 def test_a_host_that_is_not_listed_is_tunnelled(tmp_path: Path, loop: Loop) -> None:
     """Its client speaks to the host itself; the record has name, address, bytes and end."""
     with host(tmp_path) as authority, outgoing(tmp_path, loop, hosts=("other.test",)) as port:
