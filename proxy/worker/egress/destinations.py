@@ -19,7 +19,7 @@ from typing import Final, NamedTuple, cast
 
 import msgspec
 
-from proxy.http1.errors import UpstreamError, unreached, why_unreached
+from proxy.http1.errors import NotHttp2, UpstreamError, unreached, why_unreached
 from proxy.network.dial import Dialer, secure
 from proxy.network.sockets import probe_silent_peers
 from proxy.process.listeners import host_port
@@ -221,6 +221,10 @@ class Destinations:
             self._agreed.popitem(last=False)
         return protocol
 
+    def forget_protocol(self, host: str, port: int) -> None:
+        """Forget what a host chose, since it no longer speaks that: the next client asks anew."""
+        self._agreed.pop((host, port), None)
+
     async def _ask(self, host: str, port: int, offered: tuple[str, ...]) -> str:
         try:
             connected, address = await self.dial(host, port)
@@ -282,7 +286,11 @@ class _HostOpener(Opener[Lane_co]):
             failure = self._destinations.take_failure(route.address.host, route.address.port)
             if failure is not None:
                 raise failure
-        return await super().open(may_repeat=may_repeat)
+        try:
+            return await super().open(may_repeat=may_repeat)
+        except NotHttp2:
+            self._destinations.forget_protocol(route.address.host, route.address.port)
+            raise
 
 
 class _Chosen(asyncio.Protocol):

@@ -89,6 +89,48 @@ def test_a_client_speaks_what_its_host_chose(
         assert (NOTE_STREAM in record.notes) == (chosen == "h2")
 
 
+@each_of("spoken", [("http/1.1",), ()])
+def test_a_host_that_stops_speaking_http2_is_asked_anew(
+    tmp_path: Path, spoken: tuple[str, ...]
+) -> None:
+    """One request fails, on the connection that was to speak it."""
+    theirs = open_authority(tmp_path / "theirs")
+    contexts = [server_context(theirs, HOST, "h2"), server_context(theirs, HOST, *spoken)]
+
+    def serve(accepted: socket.socket, number: int) -> None:
+        with (
+            contextlib.suppress(ssl.SSLError),
+            contexts[min(number, 1)].wrap_socket(accepted, server_side=True) as own,
+        ):
+            if number == 0:
+                Http2Upstream()(own, number)
+            while read_head(own):
+                own.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+
+    with (
+        known_names(HOST),
+        scripted(serve) as url,
+        outgoing(tmp_path, hosts=("*",)) as port,
+    ):
+        statuses = []
+        for chosen in ("h2", "h2", "http/1.1"):
+            client = port.connect_to(f"{HOST}:{url.rpartition(':')[2]}")
+            own = port.secured(client, HOST, *BOTH)
+            assert isinstance(own.socket, ssl.SSLSocket)
+            assert own.socket.selected_alpn_protocol() == chosen
+            if chosen == "h2":
+                with Http2Client(own.socket) as http2:
+                    statuses.append(http2.ask(GET).status)
+                for pool in list(port.plane.engine.http2_pools.values()):
+                    port.plane.run(pool.close)
+            else:
+                with own:
+                    own.send(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+                    statuses.append(own.answer().status)
+        port.plane.exchanges(3)
+    assert statuses == [200, 502, 200]
+
+
 def test_a_call_of_grpc_passes(tmp_path: Path) -> None:
     def answer(connection: Connection, request: Request) -> None:
         if request.is_ended:
