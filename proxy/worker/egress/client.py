@@ -148,7 +148,7 @@ class ProxyClient(EarlyConnection, asyncio.Protocol):
         self._is_established = False
         """Whether it was answered with 200."""
         self._hello_ns = 0
-        """When the first byte of a hello came; 0: none has."""
+        """Since when a hello, and then the rest of the handshake, is waited for; 0: it is not."""
         self._task: asyncio.Task[None] | None = None
         self._is_transports = False
         """Whether the socket is a transport's by now."""
@@ -307,8 +307,9 @@ class ProxyClient(EarlyConnection, asyncio.Protocol):
     # What it becomes.
 
     def _begin(self, work: Coroutine[Any, Any, None]) -> None:
-        """Do work that takes time, while nothing is looked at."""
+        """Do work that takes time, while nothing is looked at, and the client is not waited for."""
         self._stop_looking()
+        self._hello_ns = 0
         tasks = self._port.engine.tasks
         self._task = tasks.create_task(self._guard(work), name="outgoing connection")
 
@@ -385,6 +386,7 @@ class ProxyClient(EarlyConnection, asyncio.Protocol):
         admission = self._admission(protocol, is_tls=True)
         context = port.leaves.context(plain_host(host), protocol)
         self._is_transports = True
+        self._hello_ns = time.monotonic_ns()
         try:
             await self._loop.connect_accepted_socket(
                 lambda: TlsDownstream(port.engine, self, admission),

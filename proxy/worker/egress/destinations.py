@@ -44,6 +44,8 @@ WEBSOCKET: Final = "websocket"
 """HTTP/1.1 without TLS that a proxy on the way has to tunnel, as few pass an upgrade on."""
 _FAILED_S: Final = 10.0
 """How long the failure to reach a host waits for the request that it is the answer to."""
+_UNLIMITED_ASK_S: Final = 10.0
+"""How long a host is asked for its version of HTTP where `timeout_connect_s` sets no limit."""
 _AGREED_S: Final = 600.0
 """How long the version of HTTP that a host chose is taken to be what it would choose again."""
 
@@ -211,9 +213,11 @@ class Destinations:
         if time.monotonic() < until_s:
             return protocol
 
+        is_limited = self._settings.proxy.limits.timeout_connect_s > 0
         try:
-            protocol = await self._ask(host, port, offered)
-        except UpstreamError:
+            async with asyncio.timeout(None if is_limited else _UNLIMITED_ASK_S):
+                protocol = await self._ask(host, port, offered)
+        except (UpstreamError, TimeoutError):
             return HTTP11
         self._agreed[host, port] = protocol, time.monotonic() + _AGREED_S
         self._agreed.move_to_end((host, port))

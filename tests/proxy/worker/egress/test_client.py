@@ -18,11 +18,12 @@ from proxy.ring.exchange import (
     CapturedExchange,
 )
 from proxy.worker.egress import client as client_module
+from proxy.worker.egress import destinations
 from storage.record import OUTCOMES
 from tests.support.cases import each_of
 from tests.support.client import Client
 from tests.support.outgoing import HOST, Outgoing, host, known_names, outgoing
-from tests.support.plane import Loop, eventually
+from tests.support.plane import Loop, eventually, settings_for
 from tests.support.upstream import running, scripted, service
 
 T = TypeVar("T")
@@ -469,6 +470,57 @@ def test_a_hello_that_does_not_go_on_is_ended(
         client.send(b"\x16\x03\x01\x02\x00")
         assert client.is_ended()
         assert port.plane.counters().egress == {"closed": 1}
+
+
+@each_of(
+    ("limit_s", "status", "code"), [(1.0, 504, "upstream_timeout"), (0.0, 502, "upstream_refused")]
+)
+def test_a_slow_host_is_no_slow_client(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limit_s: float, status: int, code: str
+) -> None:
+    """Its time is that of timeout_connect_s. Without a limit it is only asked for its protocol so
+    long, and the request waits on.
+    """
+    monkeypatch.setattr(client_module, "MAX_HANDSHAKE_S", 0.5)
+    monkeypatch.setattr(destinations, "_UNLIMITED_ASK_S", 1.0)
+
+    def hold(connection: socket.socket, number: int) -> None:
+        # No TLS is spoken; without a limit, the connection of the request ends at once.
+        while not (number and limit_s == 0) and connection.recv(1 << 16):
+            pass
+
+    settings = settings_for("http://127.0.0.1:9", timeout_connect_s=limit_s)
+    with (
+        known_names(HOST),
+        scripted(hold) as url,
+        outgoing(tmp_path, settings=settings, hosts=("*",)) as port,
+    ):
+        client = port.connect_to(f"{HOST}:{port_of(url)}")
+        with port.secured(client, HOST, "h2", "http/1.1") as own:
+            own.send(GET % HOST.encode())
+            assert own.answer().status == status
+        assert ERROR_CODES[port.plane.exchange().error] == code
+
+
+def test_a_tunnel_to_a_slow_host_fails_by_its_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And not by that of its client's hello."""
+    monkeypatch.setattr(client_module, "MAX_HANDSHAKE_S", 0.5)
+
+    def hold(connection: socket.socket, number: int) -> None:
+        while connection.recv(1 << 16):
+            pass
+
+    settings = settings_for("http://127.0.0.1:9", timeout_connect_s=1.0)
+    with (
+        scripted(hold) as via,
+        outgoing(tmp_path, settings=settings, hosts=("*",), via=via) as port,
+        port.connect_to("a.test:443") as client,
+    ):
+        client.send(b"\x16\x02garbage")
+        assert client.is_ended()
+        assert ERROR_CODES[port.plane.exchange().error] == "upstream_timeout"
 
 
 def _age(port: Outgoing, by_s: int) -> None:
