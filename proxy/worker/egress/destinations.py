@@ -172,6 +172,7 @@ class Destinations:
         via = self._via(host, port)
         async with self._in_time(host):
             connected, address = await self._dialer(host, port, via).connect()
+            probe_silent_peers(connected)
             if via is None:
                 return connected, text_of(address)
             authority = host_port(host, port).encode()
@@ -326,7 +327,6 @@ class _Chosen(asyncio.Protocol):
         try:
             if isinstance(connection, Http2Upstream):
                 await await_settings(connection)
-            probe_silent_peers(connection.transport.get_extra_info("socket"))
         except BaseException:
             self._pool.fail_opening()
             raise

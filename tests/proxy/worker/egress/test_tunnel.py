@@ -173,6 +173,27 @@ def test_a_half_open_tunnel_ends_when_nothing_moves(
         assert OUTCOMES[port.plane.exchange().outcome] == "ok"
 
 
+def test_peers_of_both_sides_are_probed(tmp_path: Path) -> None:
+    """A tunnel may be idle for any time, unless one has vanished."""
+
+    def probed() -> list[int]:
+        [tunnel] = (each for each in port.plane.engine.connections if isinstance(each, Tunnel))
+        return [
+            side._transport.get_extra_info("socket").getsockopt(
+                socket.SOL_SOCKET, socket.SO_KEEPALIVE
+            )
+            for side in (tunnel.client, tunnel.upstream)
+            if side._transport is not None
+        ]
+
+    with scripted(echo) as url, outgoing(tmp_path) as port:
+        with port.connect_to(f"127.0.0.1:{port_of(url)}") as client:
+            client.send(b"x")
+            client.socket.recv(1)
+            assert port.plane.run(probed) == [1, 1]
+        port.plane.exchange()
+
+
 def test_who_reads_nothing_holds_up_the_sender(tmp_path: Path) -> None:
     """What a tunnel holds for it is bounded."""
     sent = 0
