@@ -21,6 +21,10 @@ from proxy.worker.engine import Engine
 from proxy.worker.routes import Route
 
 _HTTPS_URL: Final = re.compile(rb"\S+ https://", re.IGNORECASE)
+_FIELD_END: Final = re.compile(rb"\r\n(?![ \t])(?=[^\r\n]*:|\r\n|\Z)")
+"""Not one before a line that is folded (RFC 9112 §5.2) or names no field: a head that is refused is
+recorded too.
+"""
 _TO_PROXY: Final = frozenset((b"proxy-authorization", b"proxy-connection"))
 
 Find = Callable[[Exchange, RequestReader], Destination]
@@ -109,7 +113,7 @@ def destination_of_url(unread: HostList, exchange: Exchange, request: RequestRea
 
 def without_proxy_fields(raw: bytes) -> bytes:
     """Return a whole head without the fields that are for a proxy or for one connection alone."""
-    lines = raw.split(b"\r\n")
+    lines = _FIELD_END.split(raw)
     dropped = set(_TO_PROXY)
     for line in lines:
         if name_of(line) == b"connection":

@@ -264,7 +264,7 @@ class ProxyClient(EarlyConnection, asyncio.Protocol):
                 raise ValueError("CONNECT needs host:port")
             return parse_upstream(f"https://{authority}")
         except ValueError as error:
-            raise Refused("bad_request", f"{error}, got {authority[:80]!r}") from error
+            raise Refused("bad_request", f"{error}, got {shown(line[1])}") from error
 
     def _decide(self, host: str) -> None:
         """Begin a tunnel, or look at what follows to a host that may be read."""

@@ -15,6 +15,8 @@ from tests.support.upstream import read_head, running, scripted, service
     [
         (b"Host: a\r\nAccept: b", b"Host: a\r\nAccept: b"),
         (b"proxy-AUTHORIZATION: Basic x\r\nHost: a", b"Host: a"),
+        (b"A: b\r\nProxy-Authorization: Basic\r\n x\r\n\ty:z\r\nw\r\nC: d", b"A: b\r\nC: d"),
+        (b"A: b\r\n c\r\nHost: a", b"A: b\r\n c\r\nHost: a"),
         (
             b"Connection: X-One , close\r\nx-one: 1\r\nTwo: 2",
             b"Connection: X-One , close\r\nTwo: 2",

@@ -324,6 +324,19 @@ def test_a_malformed_request_is_refused(
     assert says in answer.body
 
 
+@each_of(
+    "target", ["user:S3cret@a.test:443", "https://user:S3cret@a.test/?token=S3cret", "a:S3cret@"]
+)
+def test_the_reason_of_a_refusal_has_no_secrets(tmp_path: Path, target: str) -> None:
+    with outgoing(tmp_path) as port:
+        with port.connect() as client:
+            client.send(f"CONNECT {target} HTTP/1.1\r\nHost: a\r\n\r\n".encode())
+            answer = client.answer()
+        record = port.plane.exchange()
+    assert answer.status == 400
+    assert b"S3cret" not in answer.body + record.notes[NOTE_MESSAGE]
+
+
 def test_a_host_that_is_not_reached_leaves_the_connection(tmp_path: Path) -> None:
     """The answer says why, and the next CONNECT may follow."""
     with scripted(echo) as url, outgoing(tmp_path) as port:
