@@ -19,7 +19,9 @@ class RequestLine(msgspec.Struct, frozen=True, gc=False):
     """The complete line without CRLF."""
     method: str | None = None
     authority: str | None = None
-    """Authority of a target in absolute form; it overrides Host (RFC 9112 §3.2.2)."""
+    """Authority of a target in absolute form, or of a CONNECT without the port of TLS; it overrides
+    Host (RFC 9112 §3.2.2, §3.2.3).
+    """
     path: str | None = None
     """Raw, redacted."""
     query: str | None = None

@@ -19,6 +19,7 @@ MAX_MEMO_LINE_BYTES: Final = 256
 _METHODS: Final = {
     name.encode(): name for name in ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 }
+_CONNECT: Final = b"CONNECT"
 _USERINFO: Final = re.compile(rb"(\A|://)[^/?#@]*@")
 """Credentials in a target of absolute or authority form. The request is refused, but recorded."""
 _NOT_ASCII: Final = re.compile(rb"[\x80-\xff]")
@@ -27,6 +28,9 @@ _PLAIN: Final = re.compile(
 )
 """Nearly all lines: the target has no delimiters except for the query and its parameters."""
 _ABSOLUTE: Final = re.compile(r"https?://([^/]*+)(.*)", re.IGNORECASE | re.DOTALL)
+_AUTHORITY: Final = re.compile(r"(?:\[[0-9A-Fa-f:.]+\]|[^\[\]:/?@]+)(?::[0-9]+)?")
+_USUAL_PORT: Final = ":443"
+"""The port that is left out of the host of a CONNECT: nearly all are for TLS."""
 
 
 class RequestLineReader:
@@ -102,6 +106,8 @@ class RequestLineReader:
         ):
             authority = absolute[1]
             path_text = absolute[2] or "/"
+        elif method == _CONNECT and not mark and _AUTHORITY.fullmatch(path_text) is not None:
+            authority = path_text.removesuffix(_USUAL_PORT)
 
         return RequestLine(
             raw,

@@ -263,6 +263,25 @@ def test_the_authority_of_an_absolute_target_is_the_host(
     assert (record.host, record.path, record.query) == (host, path, query)
 
 
+@each_of(
+    ("line", "host"),
+    [
+        (b"CONNECT other:443 HTTP/1.1", "other"),
+        (b"CONNECT other:4443 HTTP/1.1", "other:4443"),
+        (b"CONNECT other:443 HTTP/2", "other"),
+        (b"CONNECT [2001:db8::443]:443 HTTP/1.1", "[2001:db8::443]"),
+        (b"CONNECT [2001:db8::1]:8443 HTTP/1.1", "[2001:db8::1]:8443"),
+        (b"CONNECT u:p@other:443 HTTP/1.1", "a:443"),
+        (b"CONNECT /chat HTTP/2", "a:443"),
+        (b"GET other:443 HTTP/1.1", "a:443"),
+    ],
+)
+def test_the_host_of_a_connect_is_its_target(line: bytes, host: str) -> None:
+    """Without the port of TLS. An extended CONNECT has a path for its target (RFC 8441 §4)."""
+    record = build(exchange(request_head=b"%b\r\nHost: a:443\r\n\r\n" % line)).record
+    assert record.host == host
+
+
 @pytest.mark.parametrize(
     ("flags", "pressure", "omitted"),
     [(FLAG_BODIES_OFF, 0, "level"), (0, SHED_BODIES, "shed"), (0, SHED_TAIL, None)],

@@ -41,7 +41,7 @@ def read(raw: bytes) -> RequestLine:
         ),
         (
             b"CONNECT h:443 HTTP/1.1",
-            RequestLine(b"CONNECT h:443 HTTP/1.1", "CONNECT", None, "h:443", None),
+            RequestLine(b"CONNECT h:443 HTTP/1.1", "CONNECT", "h", "h:443", None),
         ),
         (b"GET /a b HTTP/1.1", RequestLine(b"GET /a b HTTP/1.1")),
         (b"GET /a\nX: y HTTP/1.1", RequestLine(b"GET /a\nX: y HTTP/1.1")),
