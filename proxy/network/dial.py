@@ -447,10 +447,22 @@ async def secure(
 _METADATA: Final = tuple(
     map(
         ip_network,
-        ("169.254.0.0/16", "fe80::/10", "fd00:ec2::/32", "100.100.100.200/32", "168.63.129.16/32"),
+        (
+            "169.254.0.0/16",
+            "fe80::/10",
+            "fd00:ec2::/32",
+            "100.100.100.200/32",
+            "168.63.129.16/32",
+            "fd20:ce::254/128",
+            "fd00:c1::a9fe:a9fe/128",
+            "fd00:42::42/128",
+            "192.0.0.192/32",
+        ),
     )
 )
-"""Link-local addresses, and the metadata addresses of AWS, Alibaba and Azure."""
+"""Link-local addresses, and the metadata addresses of AWS, Alibaba, Azure, Google, Oracle, Scaleway
+and Oracle Classic.
+"""
 _TRANSLATED: Final = tuple(
     map(ip_network, ("::/96", "::ffff:0:0/96", "::ffff:0:0:0/96", "64:ff9b::/96", "64:ff9b:1::/48"))
 )

@@ -394,13 +394,19 @@ def test_an_ipv6_address_is_recorded_in_brackets(start: Start, names: list[Addre
         "fd00:ec2::254",
         "100.100.100.200",
         "168.63.129.16",
+        "fd20:ce::254",
+        "fd00:c1::a9fe:a9fe",
+        "fd00:42::42",
+        "192.0.0.192",
     ],
 )
 def test_they_are_known_in_every_form(text: str) -> None:
     assert is_metadata(ip_address(text))
 
 
-@each_of("text", ["127.0.0.1", "::1", "10.0.0.1", "100.64.0.1", "2001:db8::1", "fd00::1"])
+@each_of(
+    "text", ["127.0.0.1", "::1", "10.0.0.1", "100.64.0.1", "2001:db8::1", "fd00::1", "fd20:ce::1"]
+)
 def test_others_are_none(text: str) -> None:
     assert not is_metadata(ip_address(text))
 
