@@ -44,6 +44,8 @@ _ROOTS: Final = (
 )
 """Where Debian, Fedora, SUSE and Alpine have the machine's authorities."""
 _PEM: Final = b"-----BEGIN CERTIFICATE-----"
+OF_MACHINE: Final = b"# The authorities of this machine, and sidelog's own.\n"
+"""The first line of a bundle that has no others."""
 
 
 class AuthorityError(Exception):
@@ -107,7 +109,8 @@ class Authority:
 
 
 def open_authority(directory: Path) -> Authority:
-    """Return the authority in a directory, which is made there at first use.
+    """Return the authority in a directory, which is made there at first use. A bundle of the
+    machine's authorities follows those; one of files that a user named stays.
 
     Raises:
         AuthorityError: a file is missing, damaged or belongs to another key.
@@ -115,7 +118,8 @@ def open_authority(directory: Path) -> Authority:
     """
     with _locked(directory):
         authority = _open(directory)
-        if not (directory / BUNDLE_FILE).exists():
+        bundle = directory / BUNDLE_FILE
+        if not bundle.exists() or read_file(bundle).startswith(OF_MACHINE):
             _write_bundle(directory, authority)
         return authority
 
@@ -232,7 +236,10 @@ def _write_bundle(
     if path.resolve() in [each.resolve() for each in roots]:
         return path
     others = [*map(_certificates_in, roots or _machine_roots()), *map(_certificates_in, added)]
-    _publish(path, b"".join([*others, authority.pem]))
+    title = b"" if roots or added else OF_MACHINE
+    content = b"".join([title, *others, authority.pem])
+    if not path.exists() or read_file(path) != content:
+        _publish(path, content)
     return path
 
 

@@ -9,7 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from proxy.egress.authority import AuthorityError, open_authority, rotate, write_bundle
+from proxy.egress.authority import (
+    OF_MACHINE,
+    AuthorityError,
+    open_authority,
+    rotate,
+    write_bundle,
+)
 from tests.support.cases import each_of
 from tests.support.outgoing import server_context
 
@@ -95,10 +101,28 @@ def test_the_bundle_has_the_users_authorities_and_ours_behind_them(tmp_path: Pat
 def test_what_is_added_stands_beside_the_machines_authorities(tmp_path: Path) -> None:
     ca = tmp_path / "ca"
     open_authority(ca)
-    of_machine = (ca / "bundle.pem").read_bytes().removesuffix((ca / "ca.pem").read_bytes())
+    bundle = (ca / "bundle.pem").read_bytes()
+    assert bundle.startswith(OF_MACHINE)
+    of_machine = bundle.removeprefix(OF_MACHINE).removesuffix((ca / "ca.pem").read_bytes())
     theirs = open_authority(tmp_path / "corp")
     written = write_bundle(ca, added=[theirs.path]).read_bytes()
     assert written == of_machine + theirs.pem + open_authority(ca).pem
+
+
+def test_the_bundle_follows_the_machines_authorities(tmp_path: Path) -> None:
+    """At each start, unless it has those that a user named."""
+    ca = tmp_path / "ca"
+    open_authority(ca)
+    bundle = ca / "bundle.pem"
+    current = bundle.read_bytes()
+    bundle.write_bytes(OF_MACHINE + open_authority(tmp_path / "former").pem)
+    open_authority(ca)
+    assert bundle.read_bytes() == current
+
+    theirs = open_authority(tmp_path / "corp")
+    named = write_bundle(ca, added=[theirs.path]).read_bytes()
+    open_authority(ca)
+    assert bundle.read_bytes() == named
 
 
 def test_a_bundle_of_ours_is_not_put_into_itself(tmp_path: Path) -> None:
