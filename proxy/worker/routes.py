@@ -15,6 +15,7 @@ from urllib.parse import unquote_to_bytes
 
 import msgspec
 
+from proxy.egress.hosts import HostList, plain_host
 from proxy.http1.errors import Refused, shown
 from proxy.http1.field_lines import TE_LINES, UPGRADE_LINES, hyphenated
 from proxy.http1.header_rules import compile_rules
@@ -220,6 +221,10 @@ class OutgoingRoute(Route):
 
         `via` is the proxy on the way.
         """
+        host = plain_host(parse_upstream(route.upstream).host)
+        if route.capture != "none" and HostList(settings.egress.tunnel).has(host):
+            # Of hosts that are never read no body is to reach the ring.
+            route = msgspec.structs.replace(route, capture="meta")
         super().__init__(index, route, settings)
         self.via = via
         self._added = b"" if is_tls else _VIA

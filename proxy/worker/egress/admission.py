@@ -85,7 +85,7 @@ class OutgoingAdmission(Admission):
 
 def destination_of_url(unread: HostList, exchange: Exchange, request: RequestReader) -> Destination:
     """Return where a request for a whole URL goes (RFC 9112 §3.2.2), and note on its exchange what
-    that says; of those to `unread` hosts no content is kept.
+    that says; of those to `unread` hosts that is as little as CONNECT would say.
 
     Raises:
         Refused: it is not for a URL, or not one with a host.
@@ -108,6 +108,8 @@ def destination_of_url(unread: HostList, exchange: Exchange, request: RequestRea
         exchange.flags |= FLAG_TLS
     if unread.has(plain_host(address.host)):
         exchange.flags |= FLAG_HEADS_OFF | FLAG_BODIES_OFF
+        origin = f"{scheme}://{address.authority}".encode()
+        exchange.request_head = b"%b %b HTTP/1.1\r\n\r\n" % (request.method, origin)
     return Destination(is_tls, address.host, address.port, HTTP11)
 
 

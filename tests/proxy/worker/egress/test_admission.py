@@ -53,14 +53,22 @@ def test_heads_that_differ_in_values_alone_are_sent_as_they_are(tmp_path: Path) 
 
 
 def test_of_a_host_that_is_not_to_be_read_no_content_is_kept(tmp_path: Path) -> None:
-    """Even where it is not secured."""
+    """Even where it is not secured: no more is known than of a tunnel, and of a call's model neither."""
     with running(service()) as url, outgoing(tmp_path, tunnel=("127.0.0.1",)) as port:
         with port.connect() as client:
-            client.send(f"GET {url}/x HTTP/1.1\r\nHost: a\r\n\r\n".encode())
-            assert client.answer().status == 200
-        flags = port.plane.exchange().flags
-    assert flags & FLAG_HEADS_OFF
-    assert flags & FLAG_BODIES_OFF
+            target = f"{url}/v1/chat/completions?q=secret"
+            client.send(
+                f"POST {target} HTTP/1.1\r\nHost: a\r\nContent-Length: 6\r\n\r\nsecret".encode()
+            )
+            answer = client.answer()
+        record = port.plane.exchange()
+    assert answer.status == 200
+    assert record.flags & FLAG_HEADS_OFF
+    assert record.flags & FLAG_BODIES_OFF
+    assert record.request_head == f"POST {url} HTTP/1.1\r\n\r\n".encode()
+    assert not record.request_window
+    assert not record.response_window
+    assert (record.request_bytes, record.response_bytes) == (6, len(answer.body))
 
 
 def test_a_body_over_the_limit_is_refused(tmp_path: Path) -> None:
