@@ -206,7 +206,7 @@ class OutgoingRoute(Route):
     connection only stay behind, as everywhere (RFC 9110 §7.6.1).
     """
 
-    __slots__ = ("_added", "_origin")
+    __slots__ = ("_added", "_authority", "_origin")
 
     def __init__(
         self,
@@ -227,6 +227,8 @@ class OutgoingRoute(Route):
             route = msgspec.structs.replace(route, capture="meta")
         super().__init__(index, route, settings)
         self.via = via
+        own = replace(self.address, scheme="https" if is_tls else "http")
+        self._authority = own.authority.encode()
         self._added = b"" if is_tls else _VIA
         self._origin = b""
         if via is not None and via.is_asked:
@@ -247,7 +249,7 @@ class OutgoingRoute(Route):
         )
         again = b"".join(b"%b: %b\r\n" % field for field in sent if field[1])
         return b"Host: %b\r\n%b%b%b%b" % (
-            head.host, head.render(), self._added, again, hop_lines(head),
+            head.host or self._authority, head.render(), self._added, again, hop_lines(head),
         )  # fmt: skip
 
     def target(self, target: bytes) -> bytes:

@@ -1,5 +1,6 @@
 """The heads of outgoing calls. How they pass: `test_client.py` and `test_destinations.py`."""
 
+import json
 from pathlib import Path
 
 from proxy.ring.exchange import FLAG_BODIES_OFF, FLAG_HEADS_OFF
@@ -69,6 +70,18 @@ def test_of_a_host_that_is_not_to_be_read_no_content_is_kept(tmp_path: Path) -> 
     assert not record.request_window
     assert not record.response_window
     assert (record.request_bytes, record.response_bytes) == (6, len(answer.body))
+
+
+@each_of("lines", [b"", b"Host:\r\n"])
+def test_a_request_without_a_host_gets_that_of_connect(tmp_path: Path, lines: bytes) -> None:
+    """As HTTP/1.0 allows."""
+    with running(service()) as url, outgoing(tmp_path, hosts=("*",)) as port:
+        authority = url.removeprefix("http://")
+        with port.connect_to(authority) as client:
+            client.send(b"GET / HTTP/1.0\r\n%b\r\n" % lines)
+            answer = client.answer()
+        port.plane.exchange()
+    assert ["Host", authority] in json.loads(answer.body)["headers"]
 
 
 def test_a_body_over_the_limit_is_refused(tmp_path: Path) -> None:
