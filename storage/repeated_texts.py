@@ -54,7 +54,8 @@ class RepeatedTexts(Generic[T]):
 
         if is_new:
             return None
-        digest = hashlib.blake2b(text, digest_size=_DIGEST_BYTES)
+        digest = hashlib.blake2b(b"%d\n" % len(text), digest_size=_DIGEST_BYTES)
+        digest.update(text)
         digest.update(kind)
         return digest.digest()
 

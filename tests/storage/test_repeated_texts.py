@@ -56,6 +56,12 @@ def test_a_kind_makes_another_text() -> None:
     assert texts.get(key_again(texts, TEXT, b"text/css")) == "read"
 
 
+def test_a_kind_begins_where_the_text_ends() -> None:
+    texts = RepeatedTexts[str](1000)
+    texts.put(key_again(texts, TEXT + b"text/css"), "read")
+    assert texts.get(key_again(texts, TEXT, b"text/css")) is None
+
+
 def test_what_was_not_used_for_longest_is_forgotten() -> None:
     """As many results are kept as the bound has room for."""
     texts = RepeatedTexts[str](3 * (ENTRY_BYTES + 100))

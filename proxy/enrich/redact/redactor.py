@@ -300,7 +300,7 @@ class Redactor:
             head += tail
             tail = b""
         if is_truncated:
-            kind = b"%s\n%s" % (content_type, tail)
+            kind = b"%d\n%s%s" % (len(content_type), content_type, tail)
         else:
             kind = content_type
         key = self._clean.key_of(head, kind)
