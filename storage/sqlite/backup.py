@@ -7,13 +7,16 @@ a sidelog commits five times a second. Writers continue; their journal grows unt
 Invariant: a copy under its final name is complete and on disk.
 """
 
+import asyncio
 import os
 import sqlite3
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Final
 
+from storage.errors import SchemaTooOld
 from storage.sqlite.connection import translated
+from storage.sqlite.store import SqliteStorage
 
 _PARTIAL: Final = ".partial"
 
@@ -34,6 +37,8 @@ def back_up(source: Path, target: Path) -> None:
     try:
         with translated():
             _copy(source, partial)
+            asyncio.run(_count(partial))
+            _close_journal(partial)
         _name(partial, target)
     except BaseException:
         partial.unlink(missing_ok=True)
@@ -47,6 +52,17 @@ def _copy(source: Path, partial: Path) -> None:
         closing(sqlite3.connect(partial)) as copy,
     ):
         original.backup(copy)
+
+
+async def _count(partial: Path) -> None:
+    """Count the newest rows in the figures, so that a reader need not change the copy."""
+    with suppress(SchemaTooOld):
+        async with await SqliteStorage.open(partial, is_read_only=True):
+            pass
+
+
+def _close_journal(partial: Path) -> None:
+    with closing(sqlite3.connect(partial)) as copy:
         copy.execute("PRAGMA journal_mode = delete")
 
 

@@ -35,10 +35,11 @@ async def count_rows(session: SqliteUpkeep) -> bool:
         await session.rollups.merge_usage(session, known.usage, session.usage_limits, 0)
         through = last_seq
     else:
-        through = min(counted + MAX_UNCOUNTED, last_seq)
-        await count(
-            session, await rows_within(session, Range(counted + 1, through), COLUMNS), sign=1
-        )
+        # A file in place of a damaged one goes on with its numbers, and has none of its rows.
+        found = await session.fetch("SELECT min(seq) FROM records WHERE seq > ?", (counted,))
+        first = found[0][0] or last_seq + 1
+        through = min(first + MAX_UNCOUNTED - 1, last_seq)
+        await count(session, await rows_within(session, Range(first, through), COLUMNS), sign=1)
 
     await session.fetch(_COUNT, (through,))
     if through < last_seq:

@@ -10,7 +10,6 @@ back. A store in memory has only the write connection, and reads wait for it.
 import asyncio
 import sqlite3
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Final, Self, TypeVar
@@ -158,19 +157,22 @@ class SqliteStorage(RelationalStorage[SqliteUpkeep]):
                 raise StorageDamaged(f"sqlite: the file is damaged: {error}") from error
             raise
 
+        counting_warning = ""
         if is_read_only and await connections[0].run(has_uncounted):
             # Where the file must not be written, figures lack these rows, at most `MAX_UNCOUNTED`
             # and a batch.
-            with suppress(StorageError):
+            try:
                 async with await cls.open(path, busy_timeout_s=busy_timeout_s):
                     pass
+            except StorageError as error:
+                counting_warning = _uncounted_warning(error)
 
         await asyncio.to_thread(reserve.take)
         if path is None:
             connections *= 2  # The only connection does the upkeep as well.
         writer, *others, upkeep = connections
         batches = await writer.run(BatchStore)
-        return cls(
+        store = cls(
             path,
             writer,
             others,
@@ -182,6 +184,8 @@ class SqliteStorage(RelationalStorage[SqliteUpkeep]):
             batches,
             is_read_only,
         )
+        store._counting_warning = counting_warning
+        return store
 
     async def commit(self, batch: Batch) -> int:
         def store(connection: sqlite3.Connection) -> int:
@@ -360,7 +364,7 @@ class SqliteStorage(RelationalStorage[SqliteUpkeep]):
             await self._change(self._count)
             self._counting_warning = ""
         except StorageError as error:
-            self._counting_warning = f"figures are without the newest records: {error}"
+            self._counting_warning = _uncounted_warning(error)
 
     def _count(self, connection: sqlite3.Connection) -> None:
         """Have the rollups count all rows, in transactions of their own."""
@@ -425,6 +429,10 @@ async def _connect_all(
         raise
 
     return schema_version, connections
+
+
+def _uncounted_warning(error: StorageError) -> str:
+    return f"figures are without the newest records: {error}"
 
 
 def _identity(path: Path) -> tuple[int, int] | None:

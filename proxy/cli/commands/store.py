@@ -21,7 +21,7 @@ import msgspec
 
 from proxy.cli.commands.client import Client, data_directory
 from proxy.cli.commands.doctor.store import sqlite_path
-from proxy.cli.commands.output import CommandError
+from proxy.cli.commands.output import CommandError, complain
 from proxy.process.data_dir import STORAGE_URL_NAME, read_state
 from proxy.settings.load import load_without_upstream
 from proxy.settings.model import Settings, StorageSettings
@@ -72,13 +72,19 @@ def check_exists(settings: Settings) -> None:
 
 
 async def open_store(settings: Settings, *, is_read_only: bool) -> Storage:
-    """Open the settings' store; the caller closes it. Raises as `storage.backends.open_storage`."""
-    return await open_storage(
+    """Open the settings' store, and tell its warning; the caller closes it.
+
+    Raises as `storage.backends.open_storage`.
+    """
+    storage = await open_storage(
         settings.storage.url,
         Path(settings.data_dir),
         durability=settings.storage.durability,
         is_read_only=is_read_only,
     )
+    if storage.warning:
+        complain(f"warning: {storage.warning}")
+    return storage
 
 
 def with_store(

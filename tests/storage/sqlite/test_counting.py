@@ -9,8 +9,9 @@ import pytest
 from storage.errors import StorageUnavailable
 from storage.query import CountQuery, Filter, RecordQuery, SummaryQuery
 from storage.relational.rollup_tables import RollupTables
-from storage.sqlite.counting import MAX_UNCOUNTED
+from storage.sqlite.counting import MAX_UNCOUNTED, count_rows
 from storage.sqlite.store import SqliteStorage
+from storage.sqlite.upkeep import SqliteUpkeep
 from tests.storage.samples import make_batch, make_record
 
 
@@ -67,6 +68,13 @@ async def test_a_store_that_is_closed_has_counted_everything(
     assert in_rollups(path) == 4
 
 
+async def test_rows_that_are_counted_are_not_counted_by_another_process(
+    counted: SqliteStorage, path: Path
+) -> None:
+    async with await SqliteStorage.open(path) as other:
+        assert await summary(other) == (1, 0)
+
+
 @pytest.mark.parametrize("is_read_only", [False, True])
 async def test_what_a_killed_process_left_is_counted_once(
     counted: SqliteStorage, path: Path, is_read_only: bool
@@ -78,6 +86,17 @@ async def test_what_a_killed_process_left_is_counted_once(
     await commit(counted, 2)
     assert await summary(counted) == (6, 2)
     assert in_rollups(path) == 6
+
+
+async def test_a_reader_that_may_not_count_says_so(counted: SqliteStorage, path: Path) -> None:
+    await commit(counted, 3)
+    with closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        async with await SqliteStorage.open(
+            path, is_read_only=True, busy_timeout_s=0.05
+        ) as reading:
+            assert "without the newest records: sqlite: database is locked" in reading.warning
+            assert await summary(reading) == (1, 0)
 
 
 async def test_a_batch_without_records_hides_no_row_that_a_killed_process_left(
@@ -101,6 +120,28 @@ async def test_more_rows_than_are_counted_at_once_are_counted_after_a_kill(
         connection.execute("UPDATE meta SET value = 0 WHERE name = 'counted_through'")
     await commit(counted, 2)
     assert await summary(counted) == (MAX_UNCOUNTED + 2, 2)
+
+
+async def test_numbers_without_rows_are_counted_at_once(
+    counted: SqliteStorage, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A store goes on with the numbers of a damaged file that it replaces."""
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("UPDATE meta SET value = 20000000 WHERE name = 'last_seq'")
+    transactions = 0
+
+    async def count_rows_once_more(session: SqliteUpkeep) -> bool:
+        nonlocal transactions
+        transactions += 1
+        return await count_rows(session)
+
+    async with await SqliteStorage.open(path) as other:
+        await commit(other, 3)
+        monkeypatch.setattr("storage.sqlite.store.count_rows", count_rows_once_more)
+        assert await summary(other) == (4, 1)
+        await commit(other, 3)
+        assert await summary(other) == (7, 2)
+    assert transactions <= 2
 
 
 async def test_erased_rows_that_were_not_counted_are_in_no_figure(
