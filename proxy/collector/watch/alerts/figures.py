@@ -7,7 +7,7 @@ from multidict import MultiDict
 
 from api.http.paging import reaches_back
 from api.http.params import read_filter
-from proxy.collector.watch.alerts.searches import joined, search_of
+from proxy.collector.watch.alerts.searches import joined, query_of, search_of
 from proxy.settings.model import AlertSettings
 from storage.aggregates import Percentiles
 from storage.base import Storage
@@ -64,13 +64,14 @@ async def read_figures(storage: Storage, alert: AlertSettings, now_us: int) -> d
     if alert.below is not None and not await reaches_back(storage, since_us - 1):
         return {}
 
-    sums_by_group = await _sums(storage, alert, _filter(alert.query, since_us, now_us))
+    query = query_of(alert)
+    sums_by_group = await _sums(storage, alert, _filter(query, since_us, now_us))
     compared: dict[str, _Sums] = {}
     if alert.figure == "share":
-        part = joined(alert.query, alert.of)
+        part = joined(query, alert.of)
         compared = await _sums(storage, alert, _filter(part, since_us, now_us))
     elif alert.figure == "change":
-        before = _filter(alert.query, since_us - window_us, since_us)
+        before = _filter(query, since_us - window_us, since_us)
         compared = await _sums(storage, alert, before)
 
     figures = {}

@@ -18,8 +18,18 @@ _MAX_NAME_CHARACTERS: Final = 200
 """Longest value that a search contains; a longer one would make addresses too long."""
 _PLAIN: Final = re.compile(r"[A-Za-z0-9_/{}](?:\.?[A-Za-z0-9_/{}:@-])*")
 """Values that need no quotes in a search."""
+_FAILED: Final = "level:warn,error"
 _OR: Final = re.compile(r"\bor\b", re.IGNORECASE)
 """Finds `or`: such a search needs brackets next to another one."""
+
+
+def query_of(alert: AlertSettings) -> str:
+    """Return the search for the requests of all groups of an alert: by `failure`, as in
+    `/api/top`, only those that failed.
+    """
+    if alert.by == "failure":
+        return joined(alert.query, _FAILED)
+    return alert.query
 
 
 def search_of(alert: AlertSettings, names: tuple[str | None, ...]) -> str:
@@ -28,7 +38,7 @@ def search_of(alert: AlertSettings, names: tuple[str | None, ...]) -> str:
 
     `names` are the values of a group, as `ScopedStorage` names it.
     """
-    parts = [alert.query, alert.of]
+    parts = [query_of(alert), alert.of]
     if alert.figure in ("p50", "p95", "p99") and alert.above is not None:
         parts.append(f"duration:>{format(alert.above, '.3f').rstrip('0').rstrip('.')}ms")
     columns = COMPOSED_GROUPS.get(alert.by) or TOP_FIELDS.get(alert.by, (alert.by,))

@@ -159,7 +159,8 @@ async def test_calls_over_a_web_socket_cost_what_they_cost_over_http(
         ({"by": "project", "query": "status:5xx"}, {'status:5xx project:"my shop"', "status:5xx project:web"}),
         ({"by": "endpoint"}, {"method:GET endpoint:/items/{id}"}),
         ({"by": "error"}, {"error:http_500"}),
-        ({"by": "failure"}, {'method:GET endpoint:/items/{id} error:http_500 status:500 message:"no item …"'}),
+        ({"by": "failure"},
+         {'level:warn,error method:GET endpoint:/items/{id} error:http_500 status:500 message:"no item …"'}),
         ({"by": "message"}, {'message:"no item …"'}),
         ({"by": "path"}, {'path:="/a b"', "path:=/c"}),
     ],
@@ -184,6 +185,24 @@ async def test_a_figure_has_the_search_for_its_requests(
     for figure in found.values():
         ids = await read_examples(storage, figure.search, 0, NOW_US)
         assert len(ids) == len(records) / len(found)
+
+
+@pytest.mark.parametrize(
+    ("by", "changes", "groups"),
+    [
+        ("failure", {"status": 500}, {"GET /items/{id} http_500 500"}),
+    ],
+)
+async def test_the_search_of_a_group_finds_all_of_it(
+    storage: Storage, by: str, changes: dict[str, Any], groups: set[str]
+) -> None:
+    """Also where a request has no value, or an unusual one."""
+    usual = {"endpoint": "/items/{id}", "key_id": "k1"}
+    records = [make_record(1, **usual), make_record(2, **(usual | changes))]
+    found = await figures_of(storage, {"by": by}, *records)
+    assert found.keys() == groups
+    for figure in found.values():
+        assert len(await read_examples(storage, figure.search, 0, NOW_US)) == figure.value == 1
 
 
 @dataclass
