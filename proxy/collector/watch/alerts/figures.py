@@ -9,7 +9,7 @@ from api.http.paging import reaches_back
 from api.http.params import read_filter
 from proxy.collector.watch.alerts.searches import joined, query_of, search_of
 from proxy.settings.model import AlertSettings
-from storage.aggregates import Percentiles
+from storage.aggregates import Percentiles, most
 from storage.base import Storage
 from storage.query import Filter, RecordQuery, SummaryQuery, TopQuery
 from storage.record import format_id
@@ -132,14 +132,20 @@ async def _sums_by_group(
     if not top.complete:
         raise IncompleteFigures
 
+    if is_cell_field(alert.by):
+        # Requests without a value are one group, whatever the reason that they have none.
+        rows = most(top.rows, lambda names: names[:1])
+    else:
+        rows = top.rows
+
     found = {}
-    for row in top.rows:
+    for row in rows:
         # A session that runs has cost before it is an exchange.
         if row.exchanges or alert.figure == "cost":
-            names = row.names[:1] if is_cell_field(alert.by) else row.names
             cost_usd = row.cost_nano_usd / 1e9
             percentile_ms = _percentile_ms(alert, row.duration)
-            found[_label(names)] = _Sums(names, row.exchanges, cost_usd, percentile_ms, row.sampled)
+            sums = _Sums(row.names, row.exchanges, cost_usd, percentile_ms, row.sampled)
+            found[_label(row.names)] = sums
     return found
 
 

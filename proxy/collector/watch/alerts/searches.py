@@ -7,7 +7,8 @@ from urllib.parse import quote, urlencode
 from api.access.scoped import COMPOSED_GROUPS
 from api.http.times import format_time
 from proxy.settings.model import AlertSettings
-from storage.aggregates import TOP_FIELDS
+from storage.aggregates import OTHERS, TOP_FIELDS
+from storage.query import ROLLUP_METHODS
 from storage.search.cell import is_cell_field
 from storage.search.language.words import WORDS, word_of
 
@@ -19,6 +20,8 @@ _MAX_NAME_CHARACTERS: Final = 200
 _PLAIN: Final = re.compile(r"[A-Za-z0-9_/{}](?:\.?[A-Za-z0-9_/{}:@-])*")
 """Values that need no quotes in a search."""
 _FAILED: Final = "level:warn,error"
+_UNUSUAL_METHOD: Final = f"-method:{','.join(sorted(ROLLUP_METHODS))}"
+"""Finds requests without a method, and with one that endpoints are added up without."""
 _OR: Final = re.compile(r"\bor\b", re.IGNORECASE)
 """Finds `or`: such a search needs brackets next to another one."""
 
@@ -43,8 +46,13 @@ def search_of(alert: AlertSettings, names: tuple[str | None, ...]) -> str:
         parts.append(f"duration:>{format(alert.above, '.3f').rstrip('0').rstrip('.')}ms")
     columns = COMPOSED_GROUPS.get(alert.by) or TOP_FIELDS.get(alert.by, (alert.by,))
     for column, name in zip(columns, names, strict=False):
-        if name and not _is_cut(column, name):
-            parts.append(_term(_WORD_OF_COLUMN.get(column, column), name))
+        word = _WORD_OF_COLUMN.get(column, column)
+        if name is None and alert.by == "endpoint" and column == "method":
+            parts.append(_UNUSUAL_METHOD)
+        elif name is None:
+            parts.append(f"-{word}:*")
+        elif name and name != OTHERS and not _is_cut(column, name):
+            parts.append(_term(word, name))
     return joined(*parts)
 
 

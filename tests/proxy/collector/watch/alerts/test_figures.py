@@ -20,8 +20,7 @@ from proxy.settings.model import AlertSettings
 from storage.aggregates import Percentiles, Summary
 from storage.backends import open_storage
 from storage.base import Storage
-from storage.record import Record
-from tests.api.samples import START_US, make_batch, make_record
+from tests.api.samples import START_US, Item, make_batch, make_body, make_payload, make_record
 
 NOW_US = START_US + 60_000_000
 
@@ -34,7 +33,7 @@ async def storage(tmp_path: Path) -> AsyncIterator[Storage]:
 
 
 async def figures_of(
-    storage: Storage, changes: dict[str, Any], *records: Record
+    storage: Storage, changes: dict[str, Any], *records: Item
 ) -> dict[str, Figure]:
     """Store records; return the figures of an alert."""
     alert = AlertSettings(
@@ -191,6 +190,9 @@ async def test_a_figure_has_the_search_for_its_requests(
     ("by", "changes", "groups"),
     [
         ("failure", {"status": 500}, {"GET /items/{id} http_500 500"}),
+        ("key", {"key_id": None}, {"k1", "none"}),
+        ("error", {"status": 500}, {"http_500", "none"}),
+        ("endpoint", {"method": "purge"}, {"GET /items/{id}", "/items/{id}"}),
     ],
 )
 async def test_the_search_of_a_group_finds_all_of_it(
@@ -203,6 +205,16 @@ async def test_the_search_of_a_group_finds_all_of_it(
     assert found.keys() == groups
     for figure in found.values():
         assert len(await read_examples(storage, figure.search, 0, NOW_US)) == figure.value == 1
+
+
+async def test_requests_without_a_value_are_one_group(storage: Storage) -> None:
+    """Whether a body is not JSON or was not kept."""
+    no_json = make_payload(make_body(b"text"))
+    found = await figures_of(
+        storage, {"by": "body.user"}, make_record(1), (make_record(2), no_json)
+    )
+    assert found == {"none": Figure(2.0, "-body.user:*")}
+    assert len(await read_examples(storage, "-body.user:*", 0, NOW_US)) == 2
 
 
 @dataclass
