@@ -32,7 +32,7 @@ from api.stream.tail_ring import Interest
 from storage.query import Count, CountQuery, Filter, StatsQuery
 from storage.record import LEVELS
 from storage.search.expression import fields
-from storage.search.language.words import SOURCES
+from storage.search.language.words import SOURCES, method_spellings
 
 DEFAULT_LIMIT: Final = 200
 MAX_LIMIT: Final = 1000
@@ -98,7 +98,11 @@ def read_filter(query: params.Query, halves: Halves) -> Filter:
             service=params.read_list(query, "serviceName"),
             level=params.read_choices(query, "level", LEVELS),
             source=params.read_choices(query, "source", SOURCES),
-            method=[method.upper() for method in params.read_list(query, "method")],
+            method=[
+                spelling
+                for method in params.read_list(query, "method")
+                for spelling in method_spellings(method)
+            ],
         ),
     )
 

@@ -46,6 +46,7 @@ from storage.search.language.words import (
     closest,
     find_word,
     meant_method,
+    method_spellings,
 )
 from storage.search.phrase import Phrase
 from storage.search.reason import has_reason
@@ -236,7 +237,9 @@ def _name(value: Value, word: Word) -> Expression:
             )
             limit = f'{meant}, or query={word.name}:"{text}" for this one'
             raise BadValue(text, limit, reason, value.position, value.length, expected=(meant,))
-    elif word.is_lower:
+        return Is(word.field, method_spellings(value.text))
+
+    if word.is_lower:
         text = value.text.lower()
     else:
         text = value.text

@@ -93,6 +93,16 @@ def word_of(name: str) -> Word | None:
     return find_word(name)
 
 
+def method_spellings(text: str) -> tuple[str, ...]:
+    """Return the spellings of a method to search for: upper case, and of an unusual method also as
+    it is written, since methods are recorded as they were sent.
+    """
+    upper = text.upper()
+    if upper in _METHODS or upper == text:
+        return (upper,)
+    return (upper, text)
+
+
 def meant_method(text: str) -> str | None:
     """Return the usual method that a misspelt one resembles; None for other texts."""
     if text in _METHODS:

@@ -31,7 +31,7 @@ async def log(world: World) -> None:
         make_event(4),
         make_record(5, source="edge"),
         make_record(6, outcome="client_closed"),
-        make_record(7),
+        make_record(7, method="purge"),
     )
 
 
@@ -72,6 +72,7 @@ async def test_pages_rise_by_entry_id(client: Client) -> None:
         ({"containerId": "cnt_9"}, []),
         ({"serviceName": "billing-api,none"}, [3, 4]),
         ({"method": "post"}, [1, 2]),
+        ({"method": "purge"}, [13, 14]),
         ({"method": "get", "offset": 3, "limit": 2}, [6, 9]),
         ({"source": "edge"}, [9, 10]),
         ({"cursor": "whatever", "limit": 1}, [1]),

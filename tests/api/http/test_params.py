@@ -111,7 +111,7 @@ def test_a_misspelt_method_is_refused(text: str, meant: str) -> None:
     with pytest.raises(BadParameter, match=f"expected {meant}, or query=method:"):
         params.read_filter(query(method=text), NOW_US)
     assert params.read_filter(query(method="PURGE,propfind,BREW"), NOW_US) == make_filter(
-        methods=("PURGE", "PROPFIND", "BREW")
+        methods=("PURGE", "PROPFIND", "propfind", "BREW")
     )
 
 
