@@ -22,6 +22,8 @@ _PLAIN: Final = re.compile(r"[A-Za-z0-9_/{}](?:\.?[A-Za-z0-9_/{}:@-])*")
 _FAILED: Final = "level:warn,error"
 _UNUSUAL_METHOD: Final = f"-method:{','.join(sorted(ROLLUP_METHODS))}"
 """Finds requests without a method, and with one that endpoints are added up without."""
+_LAST_STATUS: Final = 599
+"""Highest status that a search takes by itself; a range finds higher ones."""
 _OR: Final = re.compile(r"\bor\b", re.IGNORECASE)
 """Finds `or`: such a search needs brackets next to another one."""
 
@@ -69,7 +71,12 @@ def _term(name: str, value: str) -> str:
         sign = "="
     else:
         sign = ""
-    if not _PLAIN.fullmatch(value):
+    if word is not None and word.kind == "status" and int(value) > _LAST_STATUS:
+        return f"{name}:{value}..{value}"
+
+    # Without quotes, a method that resembles a usual one is taken for a mistake.
+    is_unusual = word is not None and word.is_upper and value not in word.values
+    if is_unusual or not _PLAIN.fullmatch(value):
         value = '"' + re.sub(r'["\\]', r"\\\g<0>", value) + '"'
     return f"{name}:{sign}{value}"
 

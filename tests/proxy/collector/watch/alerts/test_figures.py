@@ -192,6 +192,9 @@ async def test_a_figure_has_the_search_for_its_requests(
         ("failure", {"status": 500}, {"GET /items/{id} http_500 500"}),
         ("key", {"key_id": None}, {"k1", "none"}),
         ("error", {"status": 500}, {"http_500", "none"}),
+        ("status", {"status": 999}, {"200", "999"}),
+        ("method", {"method": "GETT"}, {"GET", "GETT"}),
+        ("method", {"method": "purge"}, {"GET", "purge"}),
         ("endpoint", {"method": "purge"}, {"GET /items/{id}", "/items/{id}"}),
     ],
 )
