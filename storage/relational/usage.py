@@ -62,9 +62,18 @@ def is_call(record: Record) -> bool:
     )
 
 
+def with_calls(filter: Filter) -> Filter:
+    """Return a filter with both kinds of records, as calls are exchanges or messages of a session;
+    a filter of events stays one.
+    """
+    if filter.kind == "event":
+        return filter
+    return replace(filter, kind="all")
+
+
 def calls_of(filter: Filter) -> Filter:
-    """Return the filter of the calls that belong to a filter: exchanges, or messages of a session."""
-    return replace(filter, where=both(filter.where, Has("provider")), kind="all")
+    """Return the filter of the calls that belong to a filter."""
+    return replace(with_calls(filter), where=both(filter.where, Has("provider")))
 
 
 def has_events(capped_dimensions: int) -> bool:
@@ -80,7 +89,11 @@ def limits() -> ValueLimits:
 
 
 def can_count(filter: Filter, capped_dimensions: int) -> bool:
-    """Return True if the rollup can count the usage of a filter, without its time."""
+    """Return True if the rollup can count the usage of a filter, without its time. It does not
+    distinguish events from exchanges.
+    """
+    if filter.kind == "event":
+        return False
     capped = capped_dimensions >> CAPPED_SHIFT
     columns = columns_of(filter)
     return is_known(columns, DIMENSIONS) and not any(

@@ -35,7 +35,7 @@ from storage.record import Payload, Record
 from storage.relational.rollup_sql import can_count, reduced
 from storage.relational.tally import Tally, extent, narrowed
 from storage.relational.time_ranges import has_whole_hours, is_in_hours, steps
-from storage.relational.usage import calls_of, is_call, measures_of, models_of
+from storage.relational.usage import calls_of, is_call, measures_of, models_of, with_calls
 from storage.search.cell import group_names
 
 
@@ -260,7 +260,7 @@ def summary(records: Sequence[Record], filter: Filter, *, only_totals: bool = Fa
     tally.sampled = is_sampled(records, filter)
     forget_values(0 if tally.sampled else tally.exchanges, tally.duration, tally.first_byte)
     calls = calls_of(filter)
-    for record in records if filter.kind != "event" else ():
+    for record in records:
         if matches(calls, record):
             count_usage(usage, record)
     models = usage.models()
@@ -292,7 +292,7 @@ def top(
 ) -> Top:
     """Add up the exchanges of a filter by one of `TOP_FIELDS`, or by a field of their payloads."""
     found: dict[Names, TopRow] = {}
-    wanted = replace(filter, kind="all")
+    wanted = with_calls(filter)
     for record in records:
         if not matches(wanted, record):
             continue
@@ -335,11 +335,11 @@ def top_series(
 ) -> TopSeries:
     """Count the exchanges of a filter in each step, by one of `TOP_FIELDS`."""
     step, starts = steps(since_us, until_us, buckets, is_long=is_in_hours(since_us, until_us))
-    wanted = replace(narrowed(filter, since_us, until_us), kind="exchange")
+    wanted = narrowed(filter, since_us, until_us)
     counts: dict[Names, list[int]] = {}
 
     for record in records:
-        if matches(wanted, record):
+        if record.kind == "exchange" and matches(wanted, record):
             names = top_names(record, by)
             counts.setdefault(names, [0] * len(starts))[
                 (record.started_at_us - starts[0]) // step

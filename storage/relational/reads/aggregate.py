@@ -513,7 +513,7 @@ def _with_usage(filter: Filter) -> Sequence[Filter]:
     Where rows must be examined, exchanges are a filter of their own: the read asks for them again.
     """
     narrowed = replace(filter, where=both(filter.where, HAS_USAGE))
-    if filter.where is None or residual(filter.where) is None:
+    if filter.kind == "event" or filter.where is None or residual(filter.where) is None:
         return (narrowed,)
     return replace(filter, kind="exchange"), replace(narrowed, kind="event")
 

@@ -28,6 +28,7 @@ from storage.relational.reads.aggregate import HAS_USAGE, GroupSums
 from storage.relational.reads.page import read_page, read_payloads
 from storage.relational.rollups import cost_nano_usd
 from storage.relational.session import Session
+from storage.relational.usage import with_calls
 from storage.search.cell import group_names
 from storage.search.expression import both
 
@@ -38,7 +39,7 @@ _PAGE: Final = 200
 async def groups(session: Session, query: TopQuery) -> Top:
     """Add up the exchanges of a filter, and calls that are events, by a field that `is_cell_field`."""
     found = _Groups(query.by)
-    filter = replace(query.filter, kind="all", where=both(query.filter.where, HAS_USAGE))
+    filter = replace(with_calls(query.filter), where=both(query.filter.where, HAS_USAGE))
     pages = RecordQuery(filter=filter, limit=_PAGE)
     while True:
         page = await read_page(session, pages)

@@ -68,7 +68,8 @@ async def _started_us(session: Session, filter: Filter, order: Order) -> int | N
 
 async def _usage(session: Session, filter: Filter, cut: Split) -> tuple[list[ModelUsage], bool]:
     """Add up the calls of a filter by provider and model; also say whether these are all."""
-    if filter.kind == "event":
+    capped_dimensions = (await session.state()).capped_dimensions
+    if filter.kind == "event" and not usage.has_events(capped_dimensions):
         return [], True
 
     sums = Sums(session, ("provider", "model"), usage.MEASURES)

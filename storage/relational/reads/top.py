@@ -25,6 +25,7 @@ from storage.relational.session import Session
 from storage.relational.sql import DIMENSIONS
 from storage.relational.tally import narrowed
 from storage.relational.time_ranges import is_in_hours, steps
+from storage.relational.usage import with_calls
 from storage.relational.writes.packing import unpack_address
 from storage.search.cell import is_cell_field
 
@@ -63,6 +64,8 @@ async def series(session: Session, query: SeriesQuery) -> TopSeries:
     step, starts = steps(since_us, until_us, query.buckets, is_long=is_in_hours(since_us, until_us))
     if not starts:
         return TopSeries(since_us, step, {}, complete=True)
+    if query.filter.kind == "event":
+        return TopSeries(starts[0], step, {}, complete=True)
 
     columns = TOP_FIELDS[query.by]
     every = Steps(starts[0], step)
@@ -83,7 +86,8 @@ async def series(session: Session, query: SeriesQuery) -> TopSeries:
 async def _add(sums: Sums, filter: Filter) -> bool:
     """Add the records of a filter, events only if they are calls; False if some are missing."""
     state = await sums.session.state()
-    filter = state.visible(replace(filter, kind="all" if sums.has_calls else "exchange"))
+    wanted = with_calls(filter) if sums.has_calls else replace(filter, kind="exchange")
+    filter = state.visible(wanted)
     found = await examined(sums.session, filter)
     return await sums.add(found.filter) and found.is_whole
 
