@@ -70,6 +70,8 @@ stored.
 PAUSE_S: Final = 3.0
 """Before each reload and restart."""
 SOCKET_MESSAGES: Final = 10
+LOG_LINES: Final = 50
+"""Lines of the log that are shown where a run ends early."""
 LOOKS: Final = (
     "/api/records?limit=50",
     "/api/summary",
@@ -503,7 +505,11 @@ def run(options: argparse.Namespace, directory: Path) -> dict[str, Any]:
         arguments = ("--workers", "1", "--config", str(config))
         made = Sidelog(data_dir, upstream, *arguments, environ=environ)
         with activated(made, behind.egress_port) as sidelog:
-            return uvloop.run(measured(sidelog, behind, data_dir / "sidelog.db", options))
+            try:
+                return uvloop.run(measured(sidelog, behind, data_dir / "sidelog.db", options))
+            except BaseException:
+                print("\n".join(sidelog.log.splitlines()[-LOG_LINES:]), flush=True)
+                raise
 
 
 def main() -> int:
