@@ -108,6 +108,10 @@ class Pace:
         self._began_s = 0.0
         self._enough: int | None = None
 
+    def restart(self) -> None:
+        """Begin with narrow slices again, for rows of another kind."""
+        self.width = self._least
+
     def start(self) -> None:
         """Begin a slice."""
         self._began_s = self._clock()

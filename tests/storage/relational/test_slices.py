@@ -155,6 +155,13 @@ def test_walks_at_one_pace_go_on_as_wide() -> None:
     assert next(slices(Range(1, 100_000), "desc", pace)).size == 8192
 
 
+def test_rows_of_another_kind_begin_narrow() -> None:
+    pace = Pace(16, lambda: 0.0)
+    list(slices(Range(1, 2000), "desc", pace))
+    pace.restart()
+    assert next(slices(Range(1, 100_000), "desc", pace)).size == 16
+
+
 @given(
     lengths=st.lists(st.tuples(st.integers(1, 300), st.integers(1, 50)), max_size=40),
     first=st.integers(0, 500),

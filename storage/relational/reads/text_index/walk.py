@@ -68,6 +68,8 @@ class Slices:
                 raise StopAsyncIteration
 
             batch, possible = await self._read_batch()
+            # The rows that the index names take longer than those that it lacks, such as the newest.
+            self._pace.restart()
             if self._has_windows:
                 self._slices = windows(batch, possible, self._order, self._pace)
             else:
