@@ -56,6 +56,7 @@ class Slices:
         self._entries: list[IndexEntry] | None = None
         """Entries behind the current batch, in the order of the walk; None before the first."""
         self._batch_cells = _FIRST_BATCH
+        self._has_found = False
 
     def __aiter__(self) -> Self:
         return self
@@ -68,8 +69,9 @@ class Slices:
                 raise StopAsyncIteration
 
             batch, possible = await self._read_batch()
-            # The rows that the index names take longer than those that it lacks, such as the newest.
-            self._pace.restart()
+            if not self._has_found:
+                # The rows that the index names take longer than those that it lacks, the newest.
+                self._pace.restart()
             if self._has_windows:
                 self._slices = windows(batch, possible, self._order, self._pace)
             else:
@@ -81,6 +83,7 @@ class Slices:
 
     def expect(self, rows: int) -> None:
         """Limit the next slice: about so many rows should hold the missing matches."""
+        self._has_found = True
         self._pace.expect(rows)
 
     async def _read_batch(self) -> tuple[Range, list[Range]]:
