@@ -26,6 +26,7 @@ import psutil
 from bench.macro.place import program
 from bench.steady_load import upstream_of
 from proxy.egress.authority import Authority, open_authority
+from proxy.process.data_dir import AUTHORITY_DIRECTORY, CERTIFICATE_FILE
 from tests.support.outgoing import leaf_and_key, server_context
 from tests.support.ports import free_port
 from tests.support.sidelog import Sidelog
@@ -169,7 +170,7 @@ def measure_sidelog(directory: Path, port: int, hosts: Sequence[str], theirs: Au
     data_dir = directory / "data"
     with Sidelog(data_dir, "", "--config", str(config), "--workers", "1") as sidelog:
         pids = [*sidelog.pids("proxy.worker"), *sidelog.pids("proxy.collector")]
-        egress = through(egress_port, port, data_dir / "ca" / "ca.pem")
+        egress = through(egress_port, port, data_dir / AUTHORITY_DIRECTORY / CERTIFICATE_FILE)
         report("sidelog, outgoing", egress, hosts, pids)
 
         context = ssl.create_default_context(cafile=str(theirs.path))

@@ -5,12 +5,12 @@ A sidelog with one worker and a store under its cap stands before the demo upstr
 demo's visits (JSON, models, MCP sessions, event streams that are left or read to the end, gRPC,
 WebSockets), WebSocket sessions, pictures, uploads and outgoing calls whose bytes are compared, a
 user who looks at lists, figures and searches, a live tail, and requests by HTTP/1.1 and HTTP/2 at a
-fixed rate whose time is taken from the moment they were due. Every ten seconds memory, descriptors and the store's
-size are sampled, and ids of answers are looked for in the store before its cap removes them. The
-rate is given, or a share of what was sustained before. Behind the steady part come reloads,
-restarts, and kills of the collector, while its ports are held as by systemd. Exit code 1 when
-something failed or was lost, the size was over 1.1 times the cap, or descriptors or memory grew
-behind the first quarter: that is for what settles.
+fixed rate. The time of a request begins when it is due. Every ten seconds memory, descriptors and
+the size of the store are sampled, and ids of answers are looked for in the store before its cap
+removes them. The rate is given, or a share of the sustained one. After the steady part come
+reloads, restarts, and kills of the collector, while another process holds the ports, as systemd
+does. The exit code is 1 if something failed or was lost, if the size was over 1.1 times the cap, or
+if descriptors or memory grew after the first quarter, in which they settle.
 """
 
 import argparse
@@ -42,6 +42,7 @@ from bench.macro.measure import percentile, tree
 from bench.steady_load import Load, upstream_of
 from bench.transfers import Services, Transfers, services
 from examples import demo
+from proxy.process.data_dir import AUTHORITY_DIRECTORY, CERTIFICATE_FILE
 from tests.e2e.test_reload import reload
 from tests.e2e.test_restarts import activated
 from tests.support.sidelog import Sidelog, await_pids, eventually
@@ -354,7 +355,7 @@ async def kept_busy(
             Load(sidelog.port, TIMED["http1"] * rate),
             Http2Load(sidelog.port, TIMED["http2"] * rate),
         )
-        ours = sidelog.data_dir / "ca" / "ca.pem"
+        ours = sidelog.data_dir / AUTHORITY_DIRECTORY / CERTIFICATE_FILE
         transfers = Transfers(session, sidelog.url, behind, ours)
         world = World(sidelog, rate, session, loads, transfers)
         loading = [tasks.create_task(load.run(), name="load") for load in loads]

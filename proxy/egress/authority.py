@@ -1,10 +1,10 @@
 """The authority of outgoing calls: a key and a certificate of this sidelog alone (RFC 5280).
 
-A client that trusts its certificate lets sidelog read what it asks of the hosts in `[egress]
-hosts`. It is made at first use and kept for ten years, since one that changes could never be trusted
-ahead. Three files in one directory: `ca.key` (0600), `ca.pem` for programs that add an authority to
-those they know, and `bundle.pem`, which has those of the machine too, for programs that replace
-them. The last two are no secrets, and other users may read them where they reach the directory.
+A client that trusts its certificate lets sidelog read its requests to the hosts in
+`[egress] hosts`. It is made at first use and kept for ten years, so that clients can trust it in
+advance. It has three files in one directory. `ca.key` (0600) is secret. `ca.pem` is for programs
+that add an authority to those they know. `bundle.pem` also has the authorities of the machine, for
+programs that replace theirs. Other users may read the last two if they reach the directory.
 
 Needs `cryptography`, the extra `egress`: import this module where egress is on, not before.
 """
@@ -45,7 +45,7 @@ _ROOTS: Final = (
 """Where Debian, Fedora, SUSE and Alpine have the machine's authorities."""
 _PEM: Final = b"-----BEGIN CERTIFICATE-----"
 OF_MACHINE: Final = b"# The authorities of this machine, and sidelog's own.\n"
-"""The first line of a bundle that has no others."""
+"""First line of a bundle without authorities that a user named."""
 
 
 class AuthorityError(Exception):

@@ -157,16 +157,6 @@ class SqliteStorage(RelationalStorage[SqliteUpkeep]):
                 raise StorageDamaged(f"sqlite: the file is damaged: {error}") from error
             raise
 
-        counting_warning = ""
-        if is_read_only and await connections[0].run(has_uncounted):
-            # Where the file must not be written, figures lack these rows, at most `MAX_UNCOUNTED`
-            # and a batch.
-            try:
-                async with await cls.open(path, busy_timeout_s=busy_timeout_s):
-                    pass
-            except StorageError as error:
-                counting_warning = _uncounted_warning(error)
-
         await asyncio.to_thread(reserve.take)
         if path is None:
             connections *= 2  # The only connection does the upkeep as well.
@@ -184,7 +174,14 @@ class SqliteStorage(RelationalStorage[SqliteUpkeep]):
             batches,
             is_read_only,
         )
-        store._counting_warning = counting_warning
+        if is_read_only and await writer.run(has_uncounted):
+            # Where the file must not be written, figures lack these rows, at most `MAX_UNCOUNTED`
+            # and a batch.
+            try:
+                async with await cls.open(path, busy_timeout_s=busy_timeout_s):
+                    pass
+            except StorageError as error:
+                store._counting_warning = _uncounted_warning(error)
         return store
 
     async def commit(self, batch: Batch) -> int:

@@ -140,7 +140,7 @@ class ProxyClient(EarlyConnection, asyncio.Protocol):
         self._seen_bytes = 0
         """How many of them have been looked at."""
         self._resumption: asyncio.TimerHandle | None = None
-        """When it is looked again, after a pause."""
+        """Timer of the next look, during a pause."""
         self._raw = b""
         """The head of the CONNECT, as records show it."""
         self._asked_ns = 0
@@ -148,7 +148,7 @@ class ProxyClient(EarlyConnection, asyncio.Protocol):
         self._is_established = False
         """Whether it was answered with 200."""
         self._hello_ns = 0
-        """Since when a hello, and then the rest of the handshake, is waited for; 0: it is not."""
+        """When the wait for a hello, or then for the rest of the handshake, began; 0 outside it."""
         self._task: asyncio.Task[None] | None = None
         self._is_transports = False
         """Whether the socket is a transport's by now."""

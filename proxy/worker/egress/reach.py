@@ -43,8 +43,8 @@ class Reach:
             )
 
     def judge_proxy(self, address: Address) -> None:
-        """Do nothing about the address of a proxy on the way, which the settings name, unless it is
-        ours: a call would come back without end.
+        """Refuse the address of a proxy on the way if it is ours, since a call would come back
+        without end. The settings name the proxy, so any other address is allowed.
 
         Raises:
             Denied: it is ours.

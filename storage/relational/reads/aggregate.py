@@ -72,7 +72,7 @@ Values = tuple[Any, ...]
 
 
 class Added(Enum):
-    """Which of some whole hours were added."""
+    """The part of the whole hours that was added."""
 
     ALL = auto()
     NEWEST = auto()

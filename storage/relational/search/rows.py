@@ -1,10 +1,10 @@
 """The rows of a filter: found by SQL where that can express its search, else read and judged.
 
 Strategy: a search is split into ways (access paths), whose rows together are those of the search.
-Mostly there is one. Where the index of words serves only some alternatives, as in
-`reset or status:500`, there are two: one for the alternatives without words, which columns answer,
-and one for those with words, whose rows are in few cells. Negations are moved to the leaves first,
-so that each part can be judged by itself.
+Most searches have one. In `reset or status:500` the index of words serves only one alternative, so
+there are two ways: one for alternatives without words, which columns answer, and one for those
+with words, whose rows are in few cells. Negations are moved to the leaves first, so that each part
+can be judged by itself.
 
 Rows are walked in slices (`reads.text_index.walk`). A way whose search is all SQL is a condition of
 the slice's statement. For any other, the rows that fulfil an SQL superset are examined: the
@@ -59,8 +59,8 @@ from storage.search.meaning import fulfils
 from storage.search.subject import Subject
 
 FIRST_ROWS: Final = 16
-"""Rows of the first slice that are examined, whatever the budget: 0.5 s with 1 MB each way. After
-quick slices the next are wide at once.
+"""Rows of the first slice that are examined, independent of the budget: 0.5 s with 1 MB each way.
+After a quick slice the next is up to eight times as wide.
 """
 _SCANNED_PER_EXAMINED: Final = 200
 """Rows that are scanned in the time in which one is examined."""

@@ -70,7 +70,7 @@ class Slices:
 
             batch, possible = await self._read_batch()
             if not self._has_found:
-                # The rows that the index names take longer than those that it lacks, the newest.
+                # A row that the index names takes longer than one of the newest, which it lacks.
                 self._pace.restart()
             if self._has_windows:
                 self._slices = windows(batch, possible, self._order, self._pace)
